@@ -1,0 +1,83 @@
+//! Looks at a host for one stack: one list of everything, then the stack's own containers in full.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::{Engine, EngineError};
+use crate::model::image::ImageRef;
+use crate::model::live::{Live, LiveContainer, LiveImage};
+use crate::model::name::{ImageId, StackName};
+
+/// Most questions to the engine at the same time. More than this gains nothing on a local socket.
+const QUESTIONS_MAX: usize = 8;
+
+/// Observes the host for `stack`. `references` are the images whose local meaning the plan needs.
+///
+/// # Guarantees
+/// - Only reads.
+/// - A container that disappears between the list and its inspection is left out, as if it had never been listed.
+pub async fn observe<E: Engine>(
+    engine: &E,
+    stack: &StackName,
+    references: &BTreeSet<ImageRef>,
+) -> Result<Live, EngineError> {
+    let (server, listed, networks, volumes, asked) = tokio::try_join!(
+        engine.server(),
+        engine.list_containers(),
+        engine.list_networks(),
+        engine.list_volumes(),
+        images_by_reference(engine, references),
+    )?;
+    let (own, others): (Vec<_>, Vec<_>) =
+        listed.into_iter().partition(|listed| listed.summary.stack.as_ref() == Some(stack));
+    let containers: Vec<LiveContainer> = stream::iter(own)
+        .map(|listed| async move { found(engine.inspect_container(&listed.id).await) })
+        .buffered(QUESTIONS_MAX)
+        .try_filter_map(|container| async move { Ok(container) })
+        .try_collect()
+        .await?;
+    let references = asked.iter().map(|(reference, image)| (reference.clone(), image.id.clone())).collect();
+    let mut images: BTreeMap<ImageId, LiveImage> =
+        asked.into_iter().map(|(_, image)| (image.id.clone(), image)).collect();
+    let unknown: BTreeSet<&ImageId> =
+        containers.iter().map(|container| &container.image).filter(|id| !images.contains_key(*id)).collect();
+    let used: Vec<Option<LiveImage>> = stream::iter(unknown)
+        .map(|id| engine.inspect_image(id.as_str()))
+        .buffered(QUESTIONS_MAX)
+        .try_collect()
+        .await?;
+    images.extend(used.into_iter().flatten().map(|image| (image.id.clone(), image)));
+    Ok(Live {
+        server,
+        containers: containers.into_iter().map(|container| (container.id.clone(), container)).collect(),
+        others: others.into_iter().map(|listed| (listed.id, listed.summary)).collect(),
+        networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
+        volumes: volumes.into_iter().map(|volume| (volume.spec.name.clone(), volume)).collect(),
+        images,
+        references,
+    })
+}
+
+fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(EngineError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn images_by_reference<E: Engine>(
+    engine: &E,
+    references: &BTreeSet<ImageRef>,
+) -> Result<Vec<(ImageRef, LiveImage)>, EngineError> {
+    stream::iter(references)
+        .map(|reference| async move {
+            let image = engine.inspect_image(&reference.to_string()).await?;
+            Ok(image.map(|image| (reference.clone(), image)))
+        })
+        .buffered(QUESTIONS_MAX)
+        .try_filter_map(|found| async move { Ok(found) })
+        .try_collect()
+        .await
+}

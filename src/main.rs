@@ -1,0 +1,3 @@
+//! The program: see `evenkeel::cli`.
+
+fn main() {}

@@ -1,0 +1,197 @@
+//! What the repository says, fully resolved.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::name::{
+    ContainerName, EnvironmentName, Instance, NameError, NetworkKey, ServiceName, StackName, TierName,
+    VolumeKey,
+};
+use super::spec::{ContainerSpec, ContentDigest, NetworkSpec, VolumeSpec};
+
+/// The whole of one stack, as one revision of the repository wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// The stack: project × environment.
+    pub stack: StackName,
+    /// The environment, where the repository has any.
+    pub environment: Option<EnvironmentName>,
+    /// Where the manifests came from.
+    pub revision: Revision,
+    /// The tiers in the order in which they are applied.
+    pub tiers: Vec<TierName>,
+    /// Networks by their key in the manifests.
+    pub networks: BTreeMap<NetworkKey, NetworkSpec>,
+    /// Volumes by their key in the manifests.
+    pub volumes: BTreeMap<VolumeKey, VolumeSpec>,
+    /// Services by their name.
+    pub services: BTreeMap<ServiceName, Service>,
+    /// Files and folders of the repository that services mount, by the digest of their content.
+    pub contents: BTreeMap<ContentDigest, RepositoryContent>,
+}
+
+impl Desired {
+    /// The place of `tier` in the order of application.
+    pub fn tier_rank(&self, tier: &TierName) -> usize {
+        self.tiers.iter().position(|known| known == tier).unwrap_or(self.tiers.len())
+    }
+}
+
+/// One service: what to run and how to treat it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// The group it is applied with.
+    pub tier: TierName,
+    /// A fixed container name; only where there is a single replica.
+    pub container_name: Option<ContainerName>,
+    /// How many containers run.
+    pub replicas: u32,
+    /// Services that must have come up before this one is started.
+    pub depends_on: BTreeMap<ServiceName, Dependency>,
+    /// What must hold before the service counts as up.
+    pub gate: Gate,
+    /// What to run.
+    pub spec: ContainerSpec,
+}
+
+impl Service {
+    /// Its containers, from 1.
+    pub fn instances(&self) -> impl Iterator<Item = Instance> + '_ {
+        (1..=self.replicas).map(|number| Instance { service: self.name.clone(), number })
+    }
+
+    /// The name of the container of `instance`: the declared one, else Compose's `stack-service-number`.
+    ///
+    /// # Errors
+    /// When the parts are too long together for a container name.
+    pub fn container_name(&self, stack: &StackName, instance: &Instance) -> Result<ContainerName, NameError> {
+        match &self.container_name {
+            Some(name) => Ok(name.clone()),
+            None => format!("{stack}-{instance}").parse(),
+        }
+    }
+}
+
+/// What a service needs of another before it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The state that the other one must have reached.
+    pub condition: Condition,
+    /// Whether the other one must exist.
+    pub required: bool,
+}
+
+/// The state that a dependency must have reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// `service_started`: its container was started.
+    Started,
+    /// `service_healthy`: its gate has passed.
+    Healthy,
+    /// `service_completed_successfully`: its process ended with 0.
+    Completed,
+}
+
+/// What must hold before a started service counts as up. All parts must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// Whether the process is to stay or to end with 0.
+    pub expect: Expect,
+    /// An HTTP request that must be answered as described.
+    pub http: Option<HttpGate>,
+    /// A port of the container that must accept connections.
+    pub tcp: Option<u16>,
+    /// How long the container must have been running without a restart. Absent: 2 s where nothing else is asked,
+    /// else no time.
+    pub stable_for: Option<Duration>,
+    /// After so long without having passed, the gate has failed. Absent: 5 min.
+    pub deadline: Option<Duration>,
+}
+
+/// What the process of a service is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// It runs until it is stopped.
+    #[default]
+    Running,
+    /// It does its work once and ends with 0. Some other service waits for that.
+    Completed,
+}
+
+/// An HTTP request that the agent makes to the container and how it must be answered. Redirects are not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpGate {
+    /// Port of the container.
+    pub port: u16,
+    /// Path and query, beginning with a slash.
+    pub path: String,
+    /// The status wanted.
+    pub status: u16,
+    /// Top-level fields that the JSON body must have, with their values as text.
+    pub json: BTreeMap<String, String>,
+    /// Longest time of one request, until the whole answer has come. Absent: 5 s.
+    pub within: Option<Duration>,
+}
+
+/// A file or folder of the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryContent {
+    /// Its path in the repository, for people.
+    pub path: String,
+    /// What it is.
+    pub kind: ContentKind,
+}
+
+/// A file, or the files below a folder by their path relative to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentKind {
+    /// A single file.
+    File(FileContent),
+    /// A folder.
+    Folder(BTreeMap<String, FileContent>),
+}
+
+/// The content of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileContent {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// Where manifests came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revision {
+    /// A commit, as 40 hexadecimal digits.
+    Commit(String),
+    /// The files of a work tree, on top of a commit if there is one.
+    WorkTree(Option<String>),
+    /// Files outside of any repository.
+    Files,
+}
+
+impl Revision {
+    /// The commit, if the revision is exactly one.
+    pub fn commit(&self) -> Option<&str> {
+        match self {
+            Self::Commit(id) => Some(id),
+            Self::WorkTree(_) | Self::Files => None,
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |id: &str| id.get(..7).unwrap_or(id).to_owned();
+        match self {
+            Self::Commit(id) => f.pad(&short(id)),
+            Self::WorkTree(Some(id)) => f.pad(&format!("{}+changes", short(id))),
+            Self::WorkTree(None) => f.pad("work tree"),
+            Self::Files => f.pad("files"),
+        }
+    }
+}

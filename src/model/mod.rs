@@ -1,0 +1,14 @@
+//! The nouns: names, specifications, what is desired and what is live. Pure values, no behaviour beyond their own
+//! form.
+//!
+//! Everything above meets here: `manifest` makes a [`desired::Desired`], `engine` a [`live::Live`], `plan` compares
+//! the two. No type here knows YAML, Docker's API or a file system.
+
+pub mod desired;
+pub mod image;
+pub mod label;
+pub mod live;
+pub mod name;
+pub mod spec;
+pub mod text;
+pub mod tree;

@@ -1,0 +1,1 @@
+//! Everything that is tested from outside of the library, in one binary: each further one would link the lot again.
