@@ -1,0 +1,161 @@
+//! What people see of a plan: one change for each object, with its reasons.
+
+use std::fmt;
+
+use super::fields::{FieldPath, FieldValue};
+use crate::model::live::Status;
+use crate::model::name::{ServiceName, TierName};
+
+/// One object that the plan changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The tier of a service; absent for networks, volumes and what no longer is in any manifest.
+    pub tier: Option<TierName>,
+    /// What kind of object it is.
+    pub kind: Kind,
+    /// Its name for people: the service, with its number where there are several; the key of a network or volume.
+    pub name: String,
+    /// The service, where it is a container.
+    pub service: Option<ServiceName>,
+    /// What happens to it.
+    pub operation: Operation,
+    /// Why.
+    pub reason: Reason,
+    /// The fields that differ.
+    pub fields: Vec<FieldChange>,
+}
+
+/// The kinds of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
+    /// A container of a service.
+    Service,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Network => "network",
+            Self::Volume => "volume",
+            Self::Service => "service",
+        })
+    }
+}
+
+/// What happens to an object, which is also what it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// It is made.
+    Create,
+    /// It is changed while it runs.
+    InPlace,
+    /// The container is stopped, then another one started: an outage of that length.
+    Replace,
+    /// The container is stopped, then the one that ran before it is started again.
+    Revive,
+    /// The container is there and is started.
+    Start,
+    /// It is stopped and removed.
+    Remove,
+}
+
+impl Operation {
+    /// Its mark at the beginning of a line.
+    pub fn symbol(self) -> char {
+        match self {
+            Self::Create => '+',
+            Self::InPlace => '~',
+            Self::Replace | Self::Revive => '±',
+            Self::Start => '>',
+            Self::Remove => '-',
+        }
+    }
+
+    /// Its cost in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::InPlace => "in place",
+            Self::Replace => "replace, stop-first",
+            Self::Revive => "revive, stop-first",
+            Self::Start => "start",
+            Self::Remove => "remove",
+        }
+    }
+
+    /// The word in the JSON form of a plan.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::InPlace => "in-place",
+            Self::Replace => "replace",
+            Self::Revive => "revive",
+            Self::Start => "start",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// Why an object is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A manifest wants it and it has never been there.
+    New,
+    /// It was there and is gone: somebody removed it on the host.
+    Gone,
+    /// It differs in the fields of the change.
+    Differs,
+    /// Its container doesn't run.
+    NotRunning(Status),
+    /// No manifest wants it any more.
+    NotWanted,
+}
+
+/// Where a difference comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The repository changed.
+    Git,
+    /// The host was changed.
+    Drift,
+    /// The image's tag means another image now.
+    Image,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Git => "git",
+            Self::Drift => "drift",
+            Self::Image => "image",
+        })
+    }
+}
+
+impl Reason {
+    /// Where the difference comes from; absent where the fields say it, each for itself.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::New | Self::NotWanted => Some(Cause::Git),
+            Self::Gone | Self::NotRunning(_) => Some(Cause::Drift),
+            Self::Differs => None,
+        }
+    }
+}
+
+/// One field that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The field, as a path in the manifest's terms.
+    pub path: FieldPath,
+    /// What is live; absent if nothing is.
+    pub before: Option<FieldValue>,
+    /// What is desired; absent if nothing is.
+    pub after: Option<FieldValue>,
+    /// Where the difference comes from.
+    pub cause: Cause,
+}
