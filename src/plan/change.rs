@@ -147,6 +147,18 @@ impl Reason {
     }
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("new in the manifests"),
+            Self::Gone => f.write_str("gone from the host"),
+            Self::Differs => f.write_str("differs"),
+            Self::NotRunning(status) => write!(f, "{status}"),
+            Self::NotWanted => f.write_str("in no manifest"),
+        }
+    }
+}
+
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldChange {
