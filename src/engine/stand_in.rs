@@ -91,7 +91,7 @@ fn relative(path: &str) -> &str {
 mod tests {
     use std::fs;
     use std::io::{BufRead, BufReader, Read};
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Stdio};
 
@@ -150,11 +150,11 @@ mod tests {
     impl Installed {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let program = folder.path().join("stand-in");
-            fs::write(&program, PROGRAM).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-            for tool in TOOLS {
-                symlink(&program, folder.path().join(Path::new(tool).file_name().unwrap())).unwrap();
+            // Links to what the build left, no copy: a program that was just written can't be run while another
+            // test's child still has it open.
+            for path in TOOLS.iter().chain([&PROGRAM_PATH]) {
+                let name = Path::new(path).file_name().unwrap();
+                symlink(concat!(env!("OUT_DIR"), "/stand-in"), folder.path().join(name)).unwrap();
             }
             let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             Self { folder, port: free.local_addr().unwrap().port() }
