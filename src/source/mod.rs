@@ -2,7 +2,7 @@
 //!
 //! [`Repository`] stands for a bare repository, a repository with a work tree, or a plain folder on this machine. It
 //! finds commits and hands out their files as a [`crate::model::tree::FileTree`], straight from the object database:
-//! no checkout, hook, filter or submodule ever runs, and nothing is written. [`watch`] tells that something may have
+//! no checkout, hook, filter or submodule ever runs, and nothing is written. [`watch()`] tells that something may have
 //! changed. A repository elsewhere will be a bare clone that is fetched into and then opened here like any other.
 //!
 //! Whoever may push decides every byte that is read here. So links are never followed, sizes are bounded, and texts of

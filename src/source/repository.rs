@@ -167,6 +167,10 @@ impl Repository {
 
     fn find(&self, spec: &str) -> Result<git2::Commit<'_>, SourceError> {
         let git = self.git()?;
+        // No name has such characters, and libgit2 can't even be asked about a zero.
+        if spec.chars().any(char::is_control) {
+            return Err(self.unknown(spec));
+        }
         let object = if let Some(id) = full_id(spec) {
             git.find_object(id, None)
         } else {
@@ -183,16 +187,18 @@ impl Repository {
 
     /// Why a revision was not found, in words that help.
     fn not_found(&self, spec: &str, error: &git2::Error) -> SourceError {
-        let path = self.root.clone();
         match error.code() {
-            ErrorCode::NotFound | ErrorCode::UnbornBranch | ErrorCode::InvalidSpec => {
-                let Some(git) = self.git.as_ref().filter(|git| has_references(git)) else {
-                    return SourceError::NoCommits { path };
-                };
-                SourceError::NoSuchRevision { path, spec: shown(spec), branches: branches(git) }
-            }
-            ErrorCode::Ambiguous => SourceError::Ambiguous { path, spec: shown(spec) },
+            ErrorCode::NotFound | ErrorCode::UnbornBranch | ErrorCode::InvalidSpec => self.unknown(spec),
+            ErrorCode::Ambiguous => SourceError::Ambiguous { path: self.root.clone(), spec: shown(spec) },
             _ => self.failed("read the revisions", error),
+        }
+    }
+
+    fn unknown(&self, spec: &str) -> SourceError {
+        let path = self.root.clone();
+        match self.git.as_ref().filter(|git| has_references(git)) {
+            Some(git) => SourceError::NoSuchRevision { path, spec: shown(spec), branches: branches(git) },
+            None => SourceError::NoCommits { path },
         }
     }
 

@@ -73,8 +73,7 @@ pub(super) fn list<S: Storage>(storage: &S, path: &RepoPath) -> Result<Vec<TreeE
         Node::Folder(folder) => {
             let mut names = Names { folder: path, entries: Vec::new() };
             storage.names(&folder, &mut names)?;
-            names.entries.sort();
-            Ok(names.entries)
+            names.sorted()
         }
     }
 }
@@ -151,6 +150,19 @@ impl Names<'_> {
         };
         self.entries.push(TreeEntry { name: text.to_owned(), kind });
         Ok(())
+    }
+
+    /// The entries by name. A damaged or forged commit can hold a name twice, and each reader would see another one.
+    fn sorted(mut self) -> Result<Vec<TreeEntry>, TreeError> {
+        self.entries.sort();
+        let twice = self.entries.windows(2).find(|pair| pair[0].name == pair[1].name);
+        match twice {
+            None => Ok(self.entries),
+            Some(pair) => Err(TreeError::Unreadable {
+                path: self.folder.clone(),
+                message: format!("it holds the name `{}` twice", clean(pair[0].name.as_bytes(), 60)),
+            }),
+        }
     }
 
     /// Whether the path of the name is the folder's plus just that name.
