@@ -104,9 +104,9 @@ fn wanted_change(decision: &Decision<'_>) -> Option<Change> {
                 path: FieldPath::new("image"),
                 before: None,
                 after: Some(FieldValue::word(&decision.spec.image)),
-                cause: reason.cause().unwrap_or(Cause::Git),
+                cause: Cause::Git,
             };
-            (reason.clone(), vec![image])
+            (reason.clone(), if *reason == Reason::New { vec![image] } else { Vec::new() })
         }
         Verdict::Replace(fields) | Verdict::Revive(_, fields) => (Reason::Differs, fields.clone()),
         Verdict::Mend { changes, start: Some(status) } => (Reason::NotRunning(*status), changes.clone()),

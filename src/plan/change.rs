@@ -124,6 +124,8 @@ pub enum Cause {
     Drift,
     /// The image's tag means another image now.
     Image,
+    /// A sensitive value is another one.
+    Secret,
 }
 
 impl fmt::Display for Cause {
@@ -132,6 +134,7 @@ impl fmt::Display for Cause {
             Self::Git => "git",
             Self::Drift => "drift",
             Self::Image => "image",
+            Self::Secret => "secret",
         })
     }
 }

@@ -68,9 +68,12 @@ impl Sides<'_> {
         if after.is_none() && (before == self.filled_in.get(path) || self.is_nobodys(path, last.is_some())) {
             return None;
         }
-        let cause = match self.applied {
-            Some(_) if last != after => Cause::Git,
-            Some(_) | None => Cause::Drift,
+        let cause = match (self.applied, last, after) {
+            (Some(_), Some(FieldValue::Sensitive(_)), Some(FieldValue::Sensitive(_))) if last != after => {
+                Cause::Secret
+            }
+            (Some(_), ..) if last != after => Cause::Git,
+            _ => Cause::Drift,
         };
         // A value that was never declared may be a secret that somebody set by hand.
         let shown = |value: &FieldValue| {

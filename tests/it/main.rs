@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod paper;
+mod plan_laws;
+mod plans;
 mod source;
 mod tidy;

@@ -1,0 +1,245 @@
+//! A host on paper: carries plans out on a [`Live`] value, by what Docker is known to do and nothing else, so that
+//! the planner's laws can be tested by the thousand without any engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, Revision, Service};
+use evenkeel::model::label;
+use evenkeel::model::live::{
+    ContainerState, Live, LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server, Status,
+};
+use evenkeel::model::name::{ContainerId, DeployId, ImageId, Instance, NetworkId, ServiceName};
+use evenkeel::model::spec::{ContainerSpec, RestartPolicy};
+use evenkeel::plan::fields::DigestKey;
+use evenkeel::plan::normal::Host;
+use evenkeel::plan::step::{Action, NetworkRef, Step, Target};
+use evenkeel::plan::{LastApplied, OpenDeploy, Plan};
+
+pub(crate) fn key() -> DigestKey {
+    DigestKey::new([7; 32])
+}
+
+pub(crate) fn host(key: &DigestKey) -> Host<'_> {
+    Host { key, files: "/state/files" }
+}
+
+/// A service that runs `image:1` and declares nothing else.
+pub(crate) fn service(name: &str, tier: &str) -> Service {
+    Service {
+        name: name.parse().unwrap(),
+        tier: tier.parse().unwrap(),
+        container_name: None,
+        replicas: 1,
+        depends_on: BTreeMap::new(),
+        gate: Gate::default(),
+        spec: ContainerSpec {
+            restart: RestartPolicy::UnlessStopped,
+            ..ContainerSpec::of_image(format!("{name}:1").parse().unwrap())
+        },
+    }
+}
+
+pub(crate) fn needs(service: &mut Service, other: &str) {
+    let dependency = Dependency { condition: Condition::Healthy, required: true };
+    service.depends_on.insert(other.parse().unwrap(), dependency);
+}
+
+pub(crate) fn desired(services: Vec<Service>) -> Desired {
+    Desired {
+        stack: "auren-dev".parse().unwrap(),
+        environment: None,
+        revision: Revision::Commit("3f9c1e2".repeat(6)[..40].to_owned()),
+        tiers: vec!["infrastructure".parse().unwrap(), "apps".parse().unwrap()],
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
+        contents: BTreeMap::new(),
+    }
+}
+
+/// Docker and the ledger of one host.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Paper {
+    pub(crate) live: Live,
+    pub(crate) last: LastApplied,
+    next_id: u32,
+    deploys: u32,
+}
+
+impl Paper {
+    pub(crate) fn empty() -> Self {
+        let server =
+            Server { id: "paper".to_owned(), name: "paper".to_owned(), api_version: "1.41".to_owned() };
+        let live = Live {
+            server,
+            containers: BTreeMap::new(),
+            others: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            images: BTreeMap::new(),
+            references: BTreeMap::new(),
+        };
+        Self { live, last: LastApplied::default(), next_id: 1, deploys: 0 }
+    }
+
+    fn fresh_id(&mut self) -> String {
+        self.next_id += 1;
+        format!("{:064x}", self.next_id)
+    }
+
+    /// The container that serves as the first instance of `service`.
+    pub(crate) fn container(&mut self, service: &str) -> &mut LiveContainer {
+        let instance = Instance { service: service.parse::<ServiceName>().unwrap(), number: 1 };
+        let (id, _) = self.last.current.get(&instance).unwrap();
+        self.live.containers.get_mut(id).unwrap()
+    }
+
+    pub(crate) fn remove_by_hand(&mut self, service: &str) {
+        let id = self.container(service).id.clone();
+        self.live.containers.remove(&id);
+    }
+
+    /// Carries out the first `steps` steps of a plan, and all of them if there are no more.
+    pub(crate) fn carry_out(&mut self, plan: &Plan, steps: usize) -> OpenDeploy {
+        self.deploys += 1;
+        let id: DeployId = format!("d{}", self.deploys).parse().unwrap();
+        let open =
+            OpenDeploy { id: id.clone(), stack: plan.stack.clone(), checkpoint: plan.checkpoint.clone() };
+        let mut created = BTreeMap::new();
+        for step in plan.steps.iter().take(steps) {
+            self.step(plan, step, &id, &mut created);
+        }
+        open
+    }
+
+    fn step(
+        &mut self,
+        plan: &Plan,
+        step: &Step,
+        deploy: &DeployId,
+        created: &mut BTreeMap<Instance, ContainerId>,
+    ) {
+        let resolve = |target: &Target| match target {
+            Target::Existing(id) => id.clone(),
+            Target::New(instance) => created[instance].clone(),
+        };
+        match &step.action {
+            Action::PullImage(image) => {
+                let id: ImageId = format!("sha256:{}", self.fresh_id()).parse().unwrap();
+                self.live.images.insert(id.clone(), LiveImage::bare(id.clone()));
+                self.live.references.insert(image.clone(), id);
+            }
+            Action::CreateNetwork(spec) => {
+                let id: NetworkId = self.fresh_id().parse().unwrap();
+                let stack = Some(plan.stack.clone());
+                self.live.networks.insert(id.clone(), LiveNetwork { id, spec: spec.clone(), stack });
+            }
+            Action::CreateVolume(spec) => {
+                let volume = LiveVolume { spec: spec.clone(), stack: Some(plan.stack.clone()) };
+                self.live.volumes.insert(spec.name.clone(), volume);
+            }
+            Action::Create { instance, name, spec, networks } => {
+                let names: BTreeSet<_> =
+                    self.live.containers.values().map(|container| &container.name).collect();
+                assert!(!names.contains(name), "the name {name} is taken");
+                for (name, network) in networks {
+                    let there = self.live.networks.values().any(|live| live.spec.name == *name);
+                    assert!(there, "{network:?} is not there");
+                }
+                let id: ContainerId = self.fresh_id().parse().unwrap();
+                created.insert(instance.clone(), id.clone());
+                let container = self.created(id.clone(), instance, spec, deploy);
+                self.live.containers.insert(id, LiveContainer { name: name.clone(), ..container });
+            }
+            Action::Fence(id) => self.at(id).spec.restart = RestartPolicy::No,
+            Action::Stop { target, .. } => {
+                self.at(&resolve(target)).state.status = Status::Exited { code: 0, out_of_memory: false };
+            }
+            Action::Start(target) => self.start(&resolve(target)),
+            Action::Await { target, .. } => {
+                assert_eq!(self.at(&resolve(target)).state.status, Status::Running)
+            }
+            Action::Update { target, restart, resources } => {
+                let spec = &mut self.at(&resolve(target)).spec;
+                spec.restart = restart.unwrap_or(spec.restart);
+                spec.resources.memory = resources.memory.or(spec.resources.memory);
+                spec.resources.memory_reservation =
+                    resources.memory_reservation.or(spec.resources.memory_reservation);
+                spec.resources.nano_cpus = resources.nano_cpus.or(spec.resources.nano_cpus);
+                spec.resources.pids = resources.pids.or(spec.resources.pids);
+            }
+            Action::Disconnect { container, network } => {
+                let name = self.live.networks[network].spec.name.clone();
+                self.at(container).spec.networks.remove(&name);
+            }
+            Action::Connect { container, name, network, attachment } => {
+                assert!(matches!(network, NetworkRef::Existing(_)) || !self.live.networks.is_empty());
+                self.at(container).spec.networks.insert(name.clone(), attachment.clone());
+            }
+            Action::Commit => {
+                let current = plan.outcome.iter().map(|(instance, applied)| {
+                    (instance.clone(), (resolve(&applied.target), applied.fields.clone()))
+                });
+                self.last.current = current.collect();
+            }
+            Action::Release { target, restart } => self.at(&resolve(target)).spec.restart = *restart,
+            Action::Rename { target, name } => {
+                let id = resolve(target);
+                let taken = self.live.containers.values().any(|other| other.name == *name && other.id != id);
+                assert!(!taken, "the name {name} is taken");
+                self.at(&id).name = name.clone();
+            }
+            Action::Remove(id) => {
+                assert_ne!(self.at(id).state.status, Status::Running);
+                self.live.containers.remove(id);
+            }
+            Action::RemoveNetwork(id) => {
+                self.live.networks.remove(id);
+            }
+            Action::LayDown(_) => {}
+        }
+    }
+
+    fn at(&mut self, id: &ContainerId) -> &mut LiveContainer {
+        self.live.containers.get_mut(id).expect("the container is there")
+    }
+
+    fn start(&mut self, id: &ContainerId) {
+        let ports = self.at(id).spec.ports.clone();
+        let running =
+            |container: &&LiveContainer| container.state.status == Status::Running && container.id != *id;
+        for other in self.live.containers.values().filter(running) {
+            assert!(other.spec.ports.is_disjoint(&ports), "a port is already allocated");
+        }
+        self.at(id).state.status = Status::Running;
+    }
+
+    fn created(
+        &self,
+        id: ContainerId,
+        instance: &Instance,
+        spec: &ContainerSpec,
+        deploy: &DeployId,
+    ) -> LiveContainer {
+        let mut spec = ContainerSpec { restart: RestartPolicy::No, ..spec.clone() };
+        spec.labels.extend(label::of_container(&"auren-dev".parse().unwrap(), instance, deploy));
+        spec.hostname.get_or_insert_with(|| id.short().to_owned());
+        spec.shm_size.get_or_insert(64 << 20);
+        spec.expose.extend(spec.ports.iter().map(|port| port.container));
+        LiveContainer {
+            image: self.live.references[&spec.image].clone(),
+            id,
+            name: "unnamed".parse().unwrap(),
+            instance: instance.clone(),
+            deploy: deploy.clone(),
+            state: ContainerState {
+                status: Status::Created,
+                restarts: 0,
+                started_at: String::new(),
+                health: None,
+            },
+            spec,
+            addresses: BTreeMap::new(),
+        }
+    }
+}

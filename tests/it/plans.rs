@@ -1,0 +1,278 @@
+//! Plans as people see them, and what they contain.
+
+use evenkeel::model::desired::Desired;
+use evenkeel::model::live::{OtherContainer, Status};
+use evenkeel::model::spec::{
+    Attachment, ContainerPort, HostPort, NetworkSpec, Protocol, PublishedPort, RestartPolicy,
+};
+use evenkeel::model::text::Text;
+use evenkeel::plan::check::check;
+use evenkeel::plan::step::Action;
+use evenkeel::plan::text::{Layout, to_text};
+use evenkeel::plan::{Plan, plan, rollback};
+
+use crate::paper::{Paper, desired, host, key, needs, service};
+
+fn planned(paper: &Paper, desired: &Desired) -> Plan {
+    let plan = plan(desired, &paper.live, &paper.last, host(&key())).unwrap();
+    assert_eq!(check(&plan, &paper.live), Vec::<String>::new());
+    plan
+}
+
+fn refused(paper: &Paper, desired: &Desired) -> String {
+    let refusals = plan(desired, &paper.live, &paper.last, host(&key())).unwrap_err();
+    refusals.0.iter().map(|refusal| format!("{refusal}\nhint: {}\n", refusal.hint)).collect()
+}
+
+/// The text without the id, which changes with every field that is ever added.
+fn text(plan: &Plan) -> String {
+    to_text(plan, Layout { colour: false, width: 0 }).replace(&plan.id.0, "ID")
+}
+
+fn port(number: u16) -> PublishedPort {
+    let container = ContainerPort { number: 80, protocol: Protocol::Tcp };
+    PublishedPort { container, host_ip: None, host: HostPort::One(number) }
+}
+
+fn two_services() -> Desired {
+    let mut web = service("web", "apps");
+    needs(&mut web, "redis");
+    web.spec.environment.insert("LOG_LEVEL".to_owned(), "info".into());
+    web.spec.environment.insert("PASSWORD".to_owned(), Text::sensitive("hunter2"));
+    let mut redis = service("redis", "infrastructure");
+    redis.spec.resources.memory = Some(256 << 20);
+    desired(vec![web, redis])
+}
+
+fn deployed(desired: &Desired) -> Paper {
+    let mut paper = Paper::empty();
+    let plan = planned(&paper, desired);
+    paper.carry_out(&plan, usize::MAX);
+    paper
+}
+
+#[test]
+fn a_first_deploy_creates_everything_in_order() {
+    let plan = planned(&Paper::empty(), &two_services());
+    insta::assert_snapshot!(text(&plan));
+    let starts: Vec<String> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Start(target) => Some(format!("{target:?}")),
+            _ => None,
+        })
+        .collect();
+    assert!(starts[0].contains("redis") && starts[1].contains("web"), "{starts:?}");
+}
+
+#[test]
+fn after_a_deploy_there_is_nothing_to_do() {
+    let wanted = two_services();
+    let paper = deployed(&wanted);
+    insta::assert_snapshot!(text(&planned(&paper, &wanted)), @"
+    Plan for auren-dev at 3f9c1e2, 2 unchanged  plan ID
+    nothing to do
+    ");
+}
+
+#[test]
+fn every_difference_is_named_with_its_cause_and_cost() {
+    let mut wanted = two_services();
+    let mut paper = deployed(&wanted);
+    wanted
+        .services
+        .get_mut("web".parse().as_ref().unwrap())
+        .unwrap()
+        .spec
+        .environment
+        .insert("MODE".to_owned(), "fast".into());
+    let web = wanted.services.get_mut("web".parse().as_ref().unwrap()).unwrap();
+    web.spec.environment.insert("PASSWORD".to_owned(), Text::sensitive("correct horse"));
+    web.spec.environment.remove("LOG_LEVEL");
+    let redis = wanted.services.get_mut("redis".parse().as_ref().unwrap()).unwrap();
+    redis.spec.resources.memory = Some(512 << 20);
+    paper.container("redis").spec.restart = RestartPolicy::Always;
+    let plan = planned(&paper, &wanted);
+    insta::assert_snapshot!(text(&plan));
+    assert!(!format!("{plan:?}").contains("hunter2") && !format!("{plan:?}").contains("horse"));
+}
+
+#[test]
+fn what_people_did_on_the_host_is_drift() {
+    let mut wanted = two_services();
+    let network = NetworkSpec {
+        name: "auren-net".parse().unwrap(),
+        external: false,
+        driver: None,
+        options: [].into(),
+        pools: Vec::new(),
+        internal: false,
+        attachable: false,
+        ipv6: false,
+        labels: [].into(),
+    };
+    wanted.networks.insert("net".parse().unwrap(), network);
+    for service in wanted.services.values_mut() {
+        service.spec.networks.insert("auren-net".parse().unwrap(), Attachment::default());
+    }
+    let mut paper = deployed(&wanted);
+    paper.remove_by_hand("redis");
+    paper.container("web").state.status = Status::Exited { code: 137, out_of_memory: false };
+    paper.container("web").spec.networks.clear();
+    insta::assert_snapshot!(text(&planned(&paper, &wanted)));
+}
+
+#[test]
+fn a_moved_tag_is_a_change_of_the_image() {
+    let wanted = two_services();
+    let mut paper = deployed(&wanted);
+    let moved = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+    paper.live.references.insert("web:1".parse().unwrap(), moved);
+    insta::assert_snapshot!(text(&planned(&paper, &wanted)));
+}
+
+#[test]
+fn a_service_in_no_manifest_is_stopped_last_and_most_of_a_stack_needs_consent() {
+    let mut wanted = two_services();
+    let mut paper = deployed(&wanted);
+    wanted.services.remove("web".parse().as_ref().unwrap());
+    let plan = planned(&paper, &wanted);
+    assert_eq!(plan.consent, None);
+    paper.carry_out(&plan, usize::MAX);
+    assert!(planned(&paper, &wanted).is_empty());
+
+    let many = desired(["a", "b", "c"].map(|name| service(name, "apps")).to_vec());
+    let one = desired(vec![service("a", "apps")]);
+    let plan = planned(&deployed(&many), &one);
+    assert_eq!(plan.consent.unwrap().removed, ["b", "c"]);
+}
+
+#[test]
+fn an_empty_stack_removes_nothing() {
+    let paper = deployed(&two_services());
+    insta::assert_snapshot!(refused(&paper, &desired(Vec::new())), @"
+    nothing is desired for the stack `auren-dev`, and nothing is removed because of that
+    hint: check that the manifests are where they should be
+    ");
+}
+
+#[test]
+fn what_is_not_ours_is_not_touched() {
+    let mut wanted = two_services();
+    wanted.services.get_mut("web".parse().as_ref().unwrap()).unwrap().spec.ports.insert(port(8080));
+    let mut paper = Paper::empty();
+    let mut foreign = |id: &str, name: &str, stack: Option<&str>, ports: &[u16]| {
+        let summary = OtherContainer {
+            name: name.parse().unwrap(),
+            stack: stack.map(|stack| stack.parse().unwrap()),
+            ports: ports.iter().map(|number| port(*number)).collect(),
+        };
+        paper.live.others.insert(id.parse().unwrap(), summary);
+    };
+    foreign("aa", "auren-dev-redis-1", None, &[]);
+    foreign("bb", "somebody", Some("other"), &[8080]);
+    insta::assert_snapshot!(refused(&paper, &wanted), @"
+    service `redis`: the host already has a container `auren-dev-redis-1`, which was not made by Evenkeel
+    hint: remove or rename that container, or set another `container_name`
+    service `web` publishes 8080:80/tcp, but the container `somebody` holds that port
+    hint: stop `somebody`, or publish another port
+    ");
+}
+
+#[test]
+fn two_services_can_swap_their_ports() {
+    let mut wanted = two_services();
+    let set = |wanted: &mut Desired, name: &str, number: u16| {
+        let spec = &mut wanted.services.get_mut(name.parse().as_ref().unwrap()).unwrap().spec;
+        spec.ports = [port(number)].into();
+    };
+    set(&mut wanted, "web", 1);
+    set(&mut wanted, "redis", 2);
+    let mut paper = deployed(&wanted);
+    set(&mut wanted, "web", 2);
+    set(&mut wanted, "redis", 1);
+    let plan = planned(&paper, &wanted);
+    // The host on paper refuses to start a container while its port is held.
+    paper.carry_out(&plan, usize::MAX);
+    assert!(planned(&paper, &wanted).is_empty());
+}
+
+#[test]
+fn going_back_starts_the_container_that_ran_before() {
+    let before = two_services();
+    let mut paper = deployed(&before);
+    let first = paper.container("web").id.clone();
+    let mut after = before.clone();
+    after.services.get_mut("web".parse().as_ref().unwrap()).unwrap().spec.image = "web:2".parse().unwrap();
+    let plan = planned(&paper, &after);
+    paper.carry_out(&plan, usize::MAX);
+    assert_ne!(paper.container("web").id, first);
+
+    let back = planned(&paper, &before);
+    insta::assert_snapshot!(text(&back));
+    paper.carry_out(&back, usize::MAX);
+    assert_eq!(paper.container("web").id, first);
+    assert_eq!(paper.container("web").name.as_str(), "auren-dev-web-1");
+    assert!(planned(&paper, &before).is_empty());
+}
+
+#[test]
+fn a_cycle_is_named_with_its_path() {
+    let mut wanted = two_services();
+    let redis = wanted.services.get_mut("redis".parse().as_ref().unwrap()).unwrap();
+    needs(redis, "web");
+    assert!(refused(&Paper::empty(), &wanted).contains("redis → web → redis"));
+}
+
+#[test]
+fn the_checker_sees_a_broken_plan() {
+    let wanted = two_services();
+    let mut paper = deployed(&wanted);
+    paper.remove_by_hand("redis");
+    let mut changed = wanted.clone();
+    changed.services.get_mut("web".parse().as_ref().unwrap()).unwrap().spec.image = "web:2".parse().unwrap();
+    let good = planned(&paper, &changed);
+    for at in 0..good.steps.len() {
+        let action = &good.steps[at].action;
+        if matches!(action, Action::Start(_) | Action::Create { .. } | Action::Await { .. } | Action::Commit)
+        {
+            let mut broken = good.clone();
+            broken.steps.remove(at);
+            assert!(!check(&broken, &paper.live).is_empty(), "without {action:?}");
+        }
+    }
+    let mut early = good.clone();
+    early.steps.reverse();
+    assert!(!check(&early, &paper.live).is_empty());
+    let mut unsaved = good;
+    unsaved.checkpoint.containers.clear();
+    assert!(!check(&unsaved, &paper.live).is_empty());
+}
+
+#[test]
+fn a_rollback_from_every_step_ends_where_it_began() {
+    let before = two_services();
+    let old = deployed(&before);
+    let mut after = before.clone();
+    for service in after.services.values_mut() {
+        service.spec.image = format!("{}:2", service.name).parse().unwrap();
+    }
+    after.services.insert("new".parse().unwrap(), service("new", "apps"));
+    let plan = planned(&old, &after);
+    let committed = plan.steps.iter().position(|step| step.action == Action::Commit).unwrap();
+    for steps in 0..=committed {
+        let mut paper = old.clone();
+        let open = paper.carry_out(&plan, steps);
+        let back = rollback::rollback(&open, &paper.live);
+        for half in [back.steps.len() / 2, usize::MAX] {
+            // Even a rollback that is itself broken off is taken up again from what it left.
+            let mut paper = paper.clone();
+            paper.carry_out(&back, half);
+            let again = rollback::rollback(&open, &paper.live);
+            paper.carry_out(&again, usize::MAX);
+            assert_eq!(paper.live.containers, old.live.containers, "after {steps} steps");
+            assert_eq!(paper.last, old.last);
+        }
+    }
+}
