@@ -63,9 +63,8 @@ fn answered(operation: String, asked: Asked, status: u16, message: String) -> En
         (Asked::Start, 404) if message.contains("No such container") => not_found(operation, message),
         (Asked::Start, 400..=499) => rejected(operation, message),
         (Asked::Start, 500) if is_hopeless_start(&message) => rejected(operation, message),
-        (Asked::NetworkRemoval, 403) => conflict(operation, message),
         (_, 404) => not_found(operation, message),
-        (_, 409) => conflict(operation, message),
+        (_, 409) | (Asked::NetworkRemoval, 403) => conflict(operation, message),
         (_, 400..=499) => rejected(operation, message),
         _ => EngineError::Unavailable { operation, message },
     }

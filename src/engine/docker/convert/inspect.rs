@@ -120,7 +120,7 @@ fn spec(config: ContainerConfig, host: &HostConfig) -> Result<ContainerSpec, Unr
 fn host_part(image: crate::model::image::ImageRef, host: &HostConfig) -> ContainerSpec {
     let set = |list: &Option<Vec<String>>| list.iter().flatten().cloned().collect();
     ContainerSpec {
-        restart: restart(host.restart_policy.clone().unwrap_or_default()),
+        restart: restart(host.restart_policy.as_ref()),
         init: host.init,
         read_only: host.readonly_rootfs == Some(true),
         privileged: host.privileged == Some(true),
@@ -169,14 +169,12 @@ fn logging(host: &HostConfig) -> Option<Logging> {
     Some(Logging { driver: filled(config.typ)?, options: sorted(config.config) })
 }
 
-fn restart(policy: ApiRestartPolicy) -> RestartPolicy {
-    match policy.name {
+fn restart(policy: Option<&ApiRestartPolicy>) -> RestartPolicy {
+    let most = || limit(policy?.maximum_retry_count).and_then(|most| u32::try_from(most).ok());
+    match policy.and_then(|policy| policy.name) {
         Some(RestartPolicyNameEnum::ALWAYS) => RestartPolicy::Always,
         Some(RestartPolicyNameEnum::UNLESS_STOPPED) => RestartPolicy::UnlessStopped,
-        Some(RestartPolicyNameEnum::ON_FAILURE) => {
-            let most = limit(policy.maximum_retry_count).and_then(|most| u32::try_from(most).ok());
-            RestartPolicy::OnFailure(most)
-        }
+        Some(RestartPolicyNameEnum::ON_FAILURE) => RestartPolicy::OnFailure(most()),
         Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY) | None => RestartPolicy::No,
     }
 }

@@ -17,8 +17,7 @@ pub(in crate::engine::docker) fn listed(summary: ContainerSummary) -> Result<Lis
         .names
         .into_iter()
         .flatten()
-        .filter_map(|name| name.trim_start_matches('/').parse::<ContainerName>().ok())
-        .next();
+        .find_map(|name| name.trim_start_matches('/').parse::<ContainerName>().ok());
     let name = match name {
         Some(name) => name,
         None => id.short().parse().map_err(|error| format!("{error}"))?,

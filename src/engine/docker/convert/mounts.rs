@@ -68,7 +68,7 @@ fn from_point(point: MountPoint, host: &HostConfig) -> Result<Option<(String, Mo
     let Some(target) = point.destination else { return Ok(None) };
     let source = match point.typ.as_deref() {
         Some("bind") => MountSource::Bind(point.source.unwrap_or_default()),
-        Some("volume") => volume(point.name.unwrap_or_default(), host)?,
+        Some("volume") => volume(point.name.as_deref().unwrap_or_default(), host)?,
         Some("tmpfs") => MountSource::Tmpfs { size: None, mode: None },
         _ => return Ok(None),
     };
@@ -76,9 +76,9 @@ fn from_point(point: MountPoint, host: &HostConfig) -> Result<Option<(String, Mo
 }
 
 /// A volume with a name of 64 hexadecimal digits that nobody asked for by that name was named by Docker.
-fn volume(name: String, host: &HostConfig) -> Result<MountSource, Unreadable> {
+fn volume(name: &str, host: &HostConfig) -> Result<MountSource, Unreadable> {
     let looks_generated = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let in_binds = host.binds.iter().flatten().any(|bind| bind.split(':').next() == Some(name.as_str()));
+    let in_binds = host.binds.iter().flatten().any(|bind| bind.split(':').next() == Some(name));
     if looks_generated && !in_binds {
         return Ok(MountSource::Anonymous);
     }
