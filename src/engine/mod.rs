@@ -15,6 +15,7 @@ use crate::model::name::{ContainerId, ContainerName, NetworkId, NetworkName, Sta
 use crate::model::spec::{Attachment, ContainerSpec, NetworkSpec, Resources, RestartPolicy, VolumeSpec};
 use crate::model::text::Text;
 
+mod clean;
 pub mod docker;
 pub mod observe;
 pub mod sim;
@@ -161,7 +162,11 @@ pub trait Engine: Clone + Send + Sync + 'static {
         container: &ContainerId,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Runs a command in a running container and waits for its end, `within` at most.
+    /// Runs a command in a running container and waits for its end, `within` at most. One that can't be run ends
+    /// with 126 or 127, as in a shell; one that doesn't end in time goes on in the container.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] if the container doesn't run.
     fn exec(
         &self,
         id: &ContainerId,
