@@ -18,6 +18,7 @@ use crate::model::text::Text;
 pub mod docker;
 pub mod observe;
 pub mod sim;
+pub mod stand_in;
 
 /// A container host.
 ///

@@ -124,6 +124,8 @@ pub enum Cause {
     Drift,
     /// The image's tag means another image now.
     Image,
+    /// A sensitive value is another one.
+    Secret,
 }
 
 impl fmt::Display for Cause {
@@ -132,6 +134,7 @@ impl fmt::Display for Cause {
             Self::Git => "git",
             Self::Drift => "drift",
             Self::Image => "image",
+            Self::Secret => "secret",
         })
     }
 }
@@ -143,6 +146,18 @@ impl Reason {
             Self::New | Self::NotWanted => Some(Cause::Git),
             Self::Gone | Self::NotRunning(_) => Some(Cause::Drift),
             Self::Differs => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("new in the manifests"),
+            Self::Gone => f.write_str("gone from the host"),
+            Self::Differs => f.write_str("differs"),
+            Self::NotRunning(status) => write!(f, "{status}"),
+            Self::NotWanted => f.write_str("in no manifest"),
         }
     }
 }

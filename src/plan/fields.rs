@@ -80,14 +80,33 @@ impl FieldValue {
         }
     }
 
+    /// A list of free texts. One sensitive text makes the whole list sensitive, for its other parts may tell which.
+    pub fn texts(texts: &[Text], key: &DigestKey) -> Self {
+        if texts.iter().any(Text::is_sensitive) {
+            let texts: Vec<&str> = texts.iter().map(Text::expose).collect();
+            return Self::Sensitive(key.digest_list(&texts));
+        }
+        Self::List(texts.iter().map(|text| Self::Quoted(text.expose().to_owned())).collect())
+    }
+
+    fn into_raw(self) -> String {
+        match self {
+            Self::Quoted(text) | Self::Word(text) | Self::Sensitive(text) => text,
+            other @ (Self::List(_) | Self::Bytes(_) | Self::Time(_) | Self::Switch(_)) => other.to_string(),
+        }
+    }
+
     /// The same value as a sensitive one.
     pub fn hidden(self, key: &DigestKey) -> Self {
         match self {
             Self::Sensitive(_) => self,
             Self::Quoted(text) | Self::Word(text) => Self::Sensitive(key.digest(&text)),
-            Self::List(items) => Self::List(items.into_iter().map(|item| item.hidden(key)).collect()),
+            Self::List(items) => {
+                let items: Vec<String> = items.into_iter().map(Self::into_raw).collect();
+                Self::Sensitive(key.digest_list(&items))
+            }
             other @ (Self::Bytes(_) | Self::Time(_) | Self::Switch(_)) => {
-                Self::Sensitive(key.digest(&other.to_string()))
+                Self::Sensitive(key.digest(&other.into_raw()))
             }
         }
     }
@@ -185,6 +204,13 @@ impl DigestKey {
         };
         mac.update(text.as_bytes());
         hex::encode(mac.finalize().into_bytes())
+    }
+
+    /// The digest of a list of texts. Two lists that differ in where a text ends have different digests.
+    fn digest_list(&self, texts: &[impl AsRef<str>]) -> String {
+        let parts: Vec<String> =
+            texts.iter().map(|text| format!("{}:{}", text.as_ref().len(), text.as_ref())).collect();
+        self.digest(&parts.concat())
     }
 }
 

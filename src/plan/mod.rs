@@ -6,17 +6,32 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::desired::Revision;
+use crate::model::desired::{Revision, Service};
 use crate::model::name::{ContainerId, ContainerName, DeployId, Instance, NetworkName, StackName, TierName};
 use crate::model::spec::{Resources, RestartPolicy};
 
 pub mod fields;
+pub mod normal;
+mod diff;
 pub mod change;
 pub mod step;
+pub mod refusal;
+mod shared;
+mod decide;
+mod order;
+mod ports;
+mod sequence;
+mod assemble;
+pub mod rollback;
+pub mod check;
+pub mod text;
+pub mod json;
 
 use change::Change;
 use fields::Fields;
 use step::Step;
+
+pub use assemble::plan;
 
 /// Everything that an executor needs, and everything that people want to know before it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,189 @@
+//! Judges finished plans by rules of its own, in tests and before every apply.
+//!
+//! It shares no code with the planner on purpose: the two are a pair, and a mistake in one is seen by the other. A
+//! violation is a bug of Evenkeel, never of its user.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Plan;
+use super::step::{Action, NetworkRef, Phase, Step, Target};
+use crate::model::live::{Live, Status};
+use crate::model::name::{ContainerId, Instance};
+
+/// Judges `plan` against the observation that it was made from. An empty list means that it may be carried out.
+///
+/// The rules:
+/// - steps are sorted by turn, and wait only for earlier steps of the same turn;
+/// - every container and network that is written to is the stack's own;
+/// - nothing is stopped before everything new has been created;
+/// - a container that is stopped while wanted has a successor that is started after it in the same plan;
+/// - whatever is started is awaited, and the decision comes after all that;
+/// - nothing that runs is removed without having been stopped, and nothing is removed before the decision;
+/// - what is stopped or changed is in the checkpoint.
+pub fn check(plan: &Plan, live: &Live) -> Vec<String> {
+    let mut found = Vec::new();
+    order(plan, &mut found);
+    ownership(plan, live, &mut found);
+    stops(plan, live, &mut found);
+    starts(plan, &mut found);
+    removals(plan, live, &mut found);
+    found
+}
+
+fn order(plan: &Plan, found: &mut Vec<String>) {
+    for (at, pair) in plan.steps.windows(2).enumerate() {
+        if let [first, second] = pair
+            && second.turn < first.turn
+        {
+            found.push(format!("step {} comes after a step of a later turn", at + 1));
+        }
+    }
+    for (at, step) in plan.steps.iter().enumerate() {
+        let good = |other: &usize| {
+            *other < at && plan.steps.get(*other).is_some_and(|other| other.turn == step.turn)
+        };
+        if !step.after.iter().all(good) {
+            found.push(format!("step {at} waits for a step that isn't an earlier one of its turn"));
+        }
+    }
+    let commits = plan.steps.iter().filter(|step| step.action == Action::Commit).count();
+    if commits != usize::from(!plan.steps.is_empty()) {
+        found.push(format!("the plan decides {commits} times"));
+    }
+}
+
+/// The existing container that a step works on, and the network that it changes.
+fn existing(action: &Action) -> Option<&ContainerId> {
+    match action {
+        Action::Fence(id) | Action::Remove(id) => Some(id),
+        Action::Stop { target, .. }
+        | Action::Start(target)
+        | Action::Await { target, .. }
+        | Action::Update { target, .. }
+        | Action::Release { target, .. }
+        | Action::Rename { target, .. } => match target {
+            Target::Existing(id) => Some(id),
+            Target::New(_) => None,
+        },
+        Action::Disconnect { container, .. } | Action::Connect { container, .. } => Some(container),
+        Action::PullImage(_)
+        | Action::CreateNetwork(_)
+        | Action::CreateVolume(_)
+        | Action::LayDown(_)
+        | Action::Create { .. }
+        | Action::Commit
+        | Action::RemoveNetwork(_) => None,
+    }
+}
+
+fn ownership(plan: &Plan, live: &Live, found: &mut Vec<String>) {
+    for step in &plan.steps {
+        if let Some(id) = existing(&step.action)
+            && !live.containers.contains_key(id)
+        {
+            found.push(format!("container {} is not the stack's", id.short()));
+        }
+        if let Action::RemoveNetwork(id) = &step.action
+            && live.networks.get(id).is_none_or(|network| network.stack.as_ref() != Some(&plan.stack))
+        {
+            found.push("a network that is not the stack's would be removed".to_owned());
+        }
+        if let Action::Create { spec, networks, .. } = &step.action
+            && !spec.networks.keys().all(|name| networks.contains_key(name))
+        {
+            found.push("a new container names a network that nobody resolved".to_owned());
+        }
+        if let Action::Create { networks, .. } = &step.action {
+            for (name, network) in networks {
+                let created =
+                    |step: &Step| matches!(&step.action, Action::CreateNetwork(spec) if spec.name == *name);
+                if *network == NetworkRef::New && !plan.steps.iter().any(created) {
+                    found.push(format!("network {name} is joined but not created"));
+                }
+            }
+        }
+    }
+}
+
+fn stops(plan: &Plan, live: &Live, found: &mut Vec<String>) {
+    let wanted: BTreeMap<&Instance, &Target> =
+        plan.outcome.iter().map(|(instance, applied)| (instance, &applied.target)).collect();
+    let kept: BTreeSet<&ContainerId> =
+        plan.checkpoint.containers.iter().map(|kept| &kept.container).collect();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let Action::Stop { target: Target::Existing(id), .. } = &step.action else { continue };
+        if step.turn.phase != Phase::Switch {
+            found.push(format!("{} is stopped outside of the switch", id.short()));
+        }
+        if !kept.contains(id) {
+            found.push(format!("{} is stopped and not in the checkpoint", id.short()));
+        }
+        let instance = live.containers.get(id).map(|container| &container.instance);
+        let successor = instance.and_then(|instance| wanted.get(instance));
+        if let Some(successor) = successor {
+            let starts =
+                |later: &Step| matches!(&later.action, Action::Start(target) if target == *successor);
+            let serves = matches!(successor, Target::Existing(other) if other != id && live.containers.get(other)
+                .is_some_and(|other| other.state.status == Status::Running));
+            if !serves && !plan.steps.iter().skip(at + 1).any(starts) {
+                found.push(format!("{} is stopped and nothing is started in its place", id.short()));
+            }
+        }
+    }
+    for step in &plan.steps {
+        if let Action::Fence(id) | Action::Update { target: Target::Existing(id), .. } = &step.action
+            && !kept.contains(id)
+        {
+            found.push(format!("{} is changed and not in the checkpoint", id.short()));
+        }
+    }
+}
+
+fn starts(plan: &Plan, found: &mut Vec<String>) {
+    let created: BTreeSet<&Instance> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Create { instance, .. } => Some(instance),
+            _ => None,
+        })
+        .collect();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let Action::Start(target) = &step.action else { continue };
+        let awaits = |later: &Step| {
+            later.turn == step.turn
+                && later.after.contains(&at)
+                && matches!(&later.action, Action::Await { target: awaited, .. } if awaited == target)
+        };
+        if !plan.steps.iter().any(awaits) {
+            found.push("a container is started and not awaited".to_owned());
+        }
+        if let Target::New(instance) = target
+            && !created.contains(instance)
+        {
+            found.push(format!("{instance} is started and not created"));
+        }
+    }
+}
+
+fn removals(plan: &Plan, live: &Live, found: &mut Vec<String>) {
+    let stopped: BTreeSet<&ContainerId> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::Stop { target: Target::Existing(id), .. } => Some(id),
+            _ => None,
+        })
+        .collect();
+    let serving: BTreeSet<&Target> = plan.outcome.values().map(|applied| &applied.target).collect();
+    for step in &plan.steps {
+        let Action::Remove(id) = &step.action else { continue };
+        if step.turn.phase != Phase::Cleanup {
+            found.push(format!("{} is removed before the decision", id.short()));
+        }
+        let runs = live.containers.get(id).is_some_and(|container| container.state.status == Status::Running);
+        if runs || stopped.contains(id) || serving.contains(&Target::Existing(id.clone())) {
+            found.push(format!("{} is removed although it serves or is kept for a rollback", id.short()));
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Turns decisions into steps: what comes before what, so that nothing is stopped before its successor is ready to
+//! start and no two containers want the same port at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::FieldChange;
+use super::decide::{Decision, Decisions, Verdict};
+use super::step::{Action, NetworkRef, Phase, Step, Target, Turn};
+use super::{Checkpoint, Kept};
+use crate::model::desired::{Condition, Desired};
+use crate::model::live::{Live, LiveContainer, Status};
+use crate::model::name::{ContainerId, ContainerName, NetworkName, ServiceName};
+use crate::model::spec::{ContainerSpec, MountSource, Resources, RestartPolicy};
+
+/// The steps for the containers of a stack, not sorted yet.
+pub(super) struct Sequence<'a> {
+    desired: &'a Desired,
+    live: &'a Live,
+    /// Containers that must stop before anything starts, because somebody else needs their port.
+    vacating: BTreeSet<&'a ContainerId>,
+    pub(super) steps: Vec<Step>,
+    pub(super) checkpoint: Checkpoint,
+}
+
+/// The steps of one service that others wait for, by their place in the sequence.
+#[derive(Default)]
+struct Milestones {
+    started: Vec<usize>,
+    ready: Vec<usize>,
+}
+
+impl<'a> Sequence<'a> {
+    pub(super) fn new(desired: &'a Desired, live: &'a Live, vacating: BTreeSet<&'a ContainerId>) -> Self {
+        Self { desired, live, vacating, steps: Vec::new(), checkpoint: Checkpoint::default() }
+    }
+
+    /// Adds the steps of all decisions. `order` has the services after those that they depend on.
+    pub(super) fn containers(&mut self, decisions: &'a Decisions<'a>, order: &[&ServiceName]) {
+        self.prepare(decisions);
+        let mut by_service: BTreeMap<&ServiceName, Vec<&Decision<'_>>> = BTreeMap::new();
+        for decision in &decisions.wanted {
+            by_service.entry(&decision.service.name).or_default().push(decision);
+        }
+        let mut milestones: BTreeMap<&ServiceName, Milestones> = BTreeMap::new();
+        for name in order {
+            let mut own = Milestones::default();
+            for decision in by_service.get(name).into_iter().flatten() {
+                self.switch(decision, &milestones, &mut own);
+            }
+            milestones.insert(name, own);
+        }
+        let last = self.wave_after_tiers();
+        for container in &decisions.unwanted {
+            self.keep(container, last);
+            self.retire(container, last, Vec::new());
+        }
+        for decision in &decisions.wanted {
+            self.finish(decision);
+        }
+    }
+
+    fn add(&mut self, phase: Phase, wave: u16, after: Vec<usize>, action: Action) -> usize {
+        let turn = Turn { phase, wave };
+        // Steps of an earlier turn have ended anyway.
+        let after = after
+            .into_iter()
+            .filter(|at| self.steps.get(*at).is_some_and(|step| step.turn == turn))
+            .collect();
+        self.steps.push(Step { turn, after, action });
+        self.steps.len() - 1
+    }
+
+    fn wave(&self, decision: &Decision<'_>) -> u16 {
+        u16::try_from(self.desired.tier_rank(&decision.service.tier) + 1).unwrap_or(u16::MAX)
+    }
+
+    fn wave_after_tiers(&self) -> u16 {
+        u16::try_from(self.desired.tiers.len() + 2).unwrap_or(u16::MAX)
+    }
+
+    /// Images, files and new containers: everything that can be done while the old ones run.
+    fn prepare(&mut self, decisions: &Decisions<'_>) {
+        let new: Vec<&Decision<'_>> =
+            decisions.wanted.iter().filter(|decision| decision.verdict.is_new()).collect();
+        let images: BTreeSet<_> = new.iter().map(|decision| &decision.spec.image).collect();
+        for image in images.into_iter().filter(|image| !self.live.references.contains_key(*image)) {
+            self.add(Phase::Images, 0, Vec::new(), Action::PullImage(image.clone()));
+        }
+        let contents: BTreeSet<_> = new
+            .iter()
+            .flat_map(|decision| decision.spec.mounts.values())
+            .filter_map(|mount| match &mount.source {
+                MountSource::Repository(digest) => Some(digest),
+                MountSource::Volume(_)
+                | MountSource::Anonymous
+                | MountSource::Bind(_)
+                | MountSource::Tmpfs { .. } => None,
+            })
+            .collect();
+        for digest in contents {
+            self.add(Phase::Objects, 0, Vec::new(), Action::LayDown(digest.clone()));
+        }
+        let mut taken: BTreeSet<ContainerName> =
+            self.live.containers.values().map(|container| container.name.clone()).collect();
+        for decision in new {
+            let name = free_name(&decision.name, "next", &taken);
+            taken.insert(name.clone());
+            let networks =
+                decision.spec.networks.keys().map(|name| (name.clone(), self.network(name))).collect();
+            self.add(
+                Phase::Containers,
+                0,
+                Vec::new(),
+                Action::Create {
+                    instance: decision.instance.clone(),
+                    name,
+                    spec: Box::new(decision.spec.clone()),
+                    networks,
+                },
+            );
+        }
+    }
+
+    fn network(&self, name: &NetworkName) -> NetworkRef {
+        let found = self.live.networks.values().find(|network| network.spec.name == *name);
+        found.map_or(NetworkRef::New, |network| NetworkRef::Existing(network.id.clone()))
+    }
+
+    fn switch(
+        &mut self,
+        decision: &Decision<'_>,
+        others: &BTreeMap<&ServiceName, Milestones>,
+        own: &mut Milestones,
+    ) {
+        let wave = self.wave(decision);
+        let mut after = needs(decision, others);
+        match (&decision.verdict, decision.current) {
+            (Verdict::Create(_), _) => self.start(decision, wave, after, own),
+            (Verdict::Replace(_), Some(current)) => {
+                // Replicas take turns, so that some of them serve at every moment.
+                after.extend(own.ready.last());
+                self.keep(current, wave);
+                let stopped = self.retire(current, wave, after.clone());
+                after.extend(stopped);
+                self.start(decision, wave, after, own);
+            }
+            (Verdict::Revive(parked, _), Some(current)) => {
+                after.extend(own.ready.last());
+                self.keep(current, wave);
+                self.keep(parked, wave);
+                let stopped = self.retire(current, wave, after.clone());
+                after.extend(stopped);
+                self.start(decision, wave, after, own);
+            }
+            (Verdict::Mend { changes, start }, Some(current)) => {
+                after.extend(self.mend(decision, current, changes, &after));
+                if start.is_some() {
+                    self.start(decision, wave, after, own);
+                }
+            }
+            (Verdict::Keep, _) | (Verdict::Replace(_) | Verdict::Revive(..) | Verdict::Mend { .. }, None) => {
+            }
+        }
+    }
+
+    fn start(&mut self, decision: &Decision<'_>, wave: u16, after: Vec<usize>, own: &mut Milestones) {
+        let target = decision.target();
+        let started = self.add(Phase::Switch, wave, after, Action::Start(target.clone()));
+        let gate = decision.service.gate.clone();
+        let instance = decision.instance.clone();
+        let ready = self.add(Phase::Switch, wave, vec![started], Action::Await { instance, target, gate });
+        own.started.push(started);
+        own.ready.push(ready);
+    }
+
+    /// Fences and stops a container. What it had is kept in the checkpoint by [`Self::keep`].
+    fn retire(&mut self, container: &LiveContainer, wave: u16, after: Vec<usize>) -> Option<usize> {
+        let vacates = self.vacating.contains(&container.id);
+        let (wave, mut after) = if vacates { (0, Vec::new()) } else { (wave, after) };
+        let mut last = None;
+        if container.spec.restart != RestartPolicy::No {
+            let fenced = self.add(Phase::Switch, wave, after, Action::Fence(container.id.clone()));
+            last = Some(fenced);
+            after = vec![fenced];
+        }
+        match container.state.status {
+            Status::Running | Status::Paused | Status::Restarting => {
+                let target = Target::Existing(container.id.clone());
+                last = Some(self.add(
+                    Phase::Switch,
+                    wave,
+                    after,
+                    Action::Stop { target, grace: container.spec.stop_grace },
+                ));
+            }
+            Status::Created | Status::Exited { .. } | Status::Dead => {}
+        }
+        last
+    }
+
+    fn keep(&mut self, container: &LiveContainer, wave: u16) {
+        self.checkpoint.containers.push(Kept {
+            instance: container.instance.clone(),
+            wave,
+            container: container.id.clone(),
+            name: container.name.clone(),
+            ran: matches!(container.state.status, Status::Running | Status::Restarting),
+            restart: container.spec.restart,
+            resources: container.spec.resources.clone(),
+        });
+    }
+
+    fn mend(
+        &mut self,
+        decision: &Decision<'_>,
+        current: &LiveContainer,
+        changes: &[FieldChange],
+        after: &[usize],
+    ) -> Vec<usize> {
+        let wave = self.wave(decision);
+        let concerns = |group: &str| changes.iter().any(|change| change.path.is_in(group));
+        let mut added = Vec::new();
+        if concerns("restart") || concerns("deploy.resources") {
+            self.keep(current, wave);
+            let action = Action::Update {
+                target: Target::Existing(current.id.clone()),
+                restart: concerns("restart").then_some(decision.spec.restart),
+                resources: changed_resources(&decision.spec.resources, &current.spec.resources),
+            };
+            added.push(self.add(Phase::Switch, wave, after.to_vec(), action));
+        }
+        if concerns("networks") {
+            added.extend(self.reconnect(&decision.spec, current, wave, after));
+        }
+        added
+    }
+
+    fn reconnect(
+        &mut self,
+        spec: &ContainerSpec,
+        current: &LiveContainer,
+        wave: u16,
+        after: &[usize],
+    ) -> Vec<usize> {
+        let mut added = Vec::new();
+        let names: BTreeSet<&NetworkName> =
+            spec.networks.keys().chain(current.spec.networks.keys()).collect();
+        for name in names {
+            let (wanted, found) = (spec.networks.get(name), current.spec.networks.get(name));
+            if wanted == found {
+                continue;
+            }
+            let container = current.id.clone();
+            let mut after = after.to_vec();
+            if let (Some(_), NetworkRef::Existing(network)) = (found, self.network(name)) {
+                let action = Action::Disconnect { container: container.clone(), network };
+                let left = self.add(Phase::Switch, wave, after, action);
+                added.push(left);
+                after = vec![left];
+            }
+            if let Some(attachment) = wanted {
+                let (name, network, attachment) = (name.clone(), self.network(name), attachment.clone());
+                added.push(self.add(
+                    Phase::Switch,
+                    wave,
+                    after,
+                    Action::Connect { container, name, network, attachment },
+                ));
+            }
+        }
+        added
+    }
+
+    /// Restart policy and name of what serves from now on.
+    fn finish(&mut self, decision: &Decision<'_>) {
+        let target = decision.target();
+        let replaced = decision.verdict.is_new() || matches!(decision.verdict, Verdict::Revive(..));
+        if replaced && decision.spec.restart != RestartPolicy::No {
+            let action = Action::Release { target: target.clone(), restart: decision.spec.restart };
+            self.add(Phase::Finish, 0, Vec::new(), action);
+        }
+        let serving = match &target {
+            Target::Existing(id) => self.live.containers.get(id),
+            Target::New(_) => None,
+        };
+        let holder = self.live.containers.values().find(|container| {
+            container.name == decision.name && serving.is_none_or(|serving| serving.id != container.id)
+        });
+        let mut after = Vec::new();
+        if let Some(holder) = holder {
+            let taken: BTreeSet<ContainerName> =
+                self.live.containers.values().map(|container| container.name.clone()).collect();
+            let name = free_name(&decision.name, &format!("retired-{}", holder.deploy), &taken);
+            let action = Action::Rename { target: Target::Existing(holder.id.clone()), name };
+            after.push(self.add(Phase::Finish, 0, Vec::new(), action));
+        }
+        let has_name = serving.map_or(holder.is_none(), |serving| serving.name == decision.name);
+        if !has_name {
+            self.add(Phase::Finish, 0, after, Action::Rename { target, name: decision.name.clone() });
+        }
+    }
+}
+
+impl Decision<'_> {
+    /// The container that serves once the plan is carried out.
+    pub(super) fn target(&self) -> Target {
+        match (&self.verdict, self.current) {
+            (Verdict::Keep | Verdict::Mend { .. }, Some(current)) => Target::Existing(current.id.clone()),
+            (Verdict::Revive(parked, _), _) => Target::Existing(parked.id.clone()),
+            (Verdict::Create(_) | Verdict::Replace(_) | Verdict::Keep | Verdict::Mend { .. }, _) => {
+                Target::New(self.instance.clone())
+            }
+        }
+    }
+}
+
+impl Verdict<'_> {
+    /// Whether a container is created.
+    pub(super) fn is_new(&self) -> bool {
+        match self {
+            Self::Create(_) | Self::Replace(_) => true,
+            Self::Keep | Self::Revive(..) | Self::Mend { .. } => false,
+        }
+    }
+}
+
+/// The steps of other services that must have ended before this one may begin.
+fn needs(decision: &Decision<'_>, others: &BTreeMap<&ServiceName, Milestones>) -> Vec<usize> {
+    let mut after = Vec::new();
+    for (name, dependency) in &decision.service.depends_on {
+        if let Some(milestones) = others.get(name) {
+            match dependency.condition {
+                Condition::Started => after.extend(&milestones.started),
+                Condition::Healthy | Condition::Completed => after.extend(&milestones.ready),
+            }
+        }
+    }
+    after
+}
+
+/// `name` itself if it is free, else the first free one of `name.suffix`, `name.suffix-2`, …
+fn free_name(name: &ContainerName, suffix: &str, taken: &BTreeSet<ContainerName>) -> ContainerName {
+    let numbered = (2_u32..).map(|number| format!("{name}.{suffix}-{number}"));
+    let all = [name.to_string(), format!("{name}.{suffix}")].into_iter().chain(numbered);
+    all.filter_map(|name| name.parse().ok())
+        .find(|name| !taken.contains(name))
+        .unwrap_or_else(|| name.clone())
+}
+
+/// The limits that differ, as wanted.
+fn changed_resources(wanted: &Resources, live: &Resources) -> Resources {
+    fn changed<T: Copy + PartialEq>(wanted: Option<T>, live: Option<T>) -> Option<T> {
+        wanted.filter(|_| wanted != live)
+    }
+    Resources {
+        memory: changed(wanted.memory, live.memory),
+        memory_reservation: changed(wanted.memory_reservation, live.memory_reservation),
+        nano_cpus: changed(wanted.nano_cpus, live.nano_cpus),
+        pids: changed(wanted.pids, live.pids),
+    }
+}
