@@ -35,6 +35,7 @@ pub mod recover;
 mod preflight;
 mod runner;
 mod step;
+mod make;
 mod back;
 mod words;
 mod secrets;

@@ -43,7 +43,7 @@ pub(super) async fn preflight<E: Engine>(
     if findings.is_empty() { Ok(listed) } else { Err(findings) }
 }
 
-fn created<'a>(run: Run<'a>) -> impl Iterator<Item = (&'a Instance, &'a ContainerSpec)> {
+fn created(run: Run<'_>) -> impl Iterator<Item = (&Instance, &ContainerSpec)> {
     run.plan.steps.iter().filter_map(|step| match &step.action {
         Action::Create { instance, spec, .. } => Some((instance, &**spec)),
         _ => None,

@@ -20,14 +20,11 @@ use super::progress::Event;
 use super::secrets::Secrets;
 use super::words::{self, Names};
 use super::{StepFailure, Tools, off_the_loop, settled};
-use crate::engine::{CreateContainer, Engine, EngineError, UpdateContainer, stand_in};
+use crate::engine::{Engine, EngineError, UpdateContainer, stand_in};
 use crate::model::desired::{Gate, RepositoryContent};
 use crate::model::image::ImageRef;
-use crate::model::label;
-use crate::model::name::{ContainerId, ContainerName, DeployId, Instance, NetworkId, NetworkName, StackName};
-use crate::model::spec::{
-    Attachment, ContainerSpec, ContentDigest, MountSource, NetworkSpec, Resources, RestartPolicy,
-};
+use crate::model::name::{ContainerId, DeployId, Instance, NetworkId, NetworkName, StackName};
+use crate::model::spec::{ContentDigest, Resources, RestartPolicy};
 use crate::plan::Plan;
 use crate::plan::step::{Action, NetworkRef, Target};
 
@@ -64,11 +61,11 @@ impl Made {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    fn add_container(&self, instance: &Instance, id: ContainerId) {
+    pub(super) fn add_container(&self, instance: &Instance, id: ContainerId) {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.clone(), id);
     }
 
-    fn add_network(&self, name: &NetworkName, id: NetworkId) {
+    pub(super) fn add_network(&self, name: &NetworkName, id: NetworkId) {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), id);
     }
 }
@@ -85,7 +82,7 @@ pub(super) enum StepError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error("the image `{image}` is not in its registry, or this host may not read it")]
-    NoImage { image: ImageRef, source: EngineError },
+    NoImage { image: ImageRef, source: Box<EngineError> },
     #[error(
         "the image `{0}` can't be made: this Evenkeel was built without a static C library; name another image"
     )]
@@ -202,7 +199,7 @@ impl<E: Engine> Site<'_, E> {
         }
     }
 
-    fn network(&self, name: &NetworkName, network: &NetworkRef) -> Result<NetworkId, StepError> {
+    pub(super) fn network(&self, name: &NetworkName, network: &NetworkRef) -> Result<NetworkId, StepError> {
         match network {
             NetworkRef::Existing(id) => Ok(id.clone()),
             NetworkRef::New => self
@@ -213,7 +210,7 @@ impl<E: Engine> Site<'_, E> {
     }
 
     /// Makes a call, and makes it again while it may succeed later.
-    async fn try_again<T, F>(&self, call: impl Fn() -> F) -> Result<T, StepError>
+    pub(super) async fn try_again<T, F>(&self, call: impl Fn() -> F) -> Result<T, StepError>
     where
         F: Future<Output = Result<T, EngineError>>,
     {
@@ -243,7 +240,7 @@ impl<E: Engine> Site<'_, E> {
             }
             self.try_again(|| self.engine.pull_image(image, &told)).await.map_err(|error| match error {
                 StepError::Engine(source @ EngineError::NotFound { .. }) => {
-                    StepError::NoImage { image: image.clone(), source }
+                    StepError::NoImage { image: image.clone(), source: Box::new(source) }
                 }
                 other => other,
             })
@@ -256,116 +253,9 @@ impl<E: Engine> Site<'_, E> {
         }
     }
 
-    async fn create_network(&self, spec: &NetworkSpec) -> Result<(), StepError> {
-        let id = match self.try_again(|| self.engine.create_network(spec)).await {
-            Ok(id) => id,
-            Err(StepError::Engine(conflict @ EngineError::Conflict { .. })) => {
-                let networks = self.try_again(|| self.engine.list_networks()).await?;
-                // It was not there when the plan was made. With all our labels it is ours, and the reply was lost.
-                let own = networks.into_iter().find(|network| {
-                    network.spec.name == spec.name
-                        && network.stack.as_ref() == Some(self.stack)
-                        && network.spec.labels == spec.labels
-                });
-                own.ok_or(conflict)?.id
-            }
-            Err(error) => return Err(error),
-        };
-        self.made.add_network(&spec.name, id);
-        Ok(())
-    }
-
     fn lay_down(&self, digest: &ContentDigest) -> Result<(), StepError> {
         let content = self.contents.get(digest).ok_or_else(|| StepError::NoContent(digest.clone()))?;
         Ok(self.tools.files.lay_down(digest, content)?)
-    }
-
-    async fn create(
-        &self,
-        instance: &Instance,
-        name: &ContainerName,
-        spec: &ContainerSpec,
-        networks: &BTreeMap<NetworkName, NetworkRef>,
-    ) -> Result<(), StepError> {
-        let networks = networks
-            .iter()
-            .map(|(name, network)| Ok((name.clone(), self.network(name, network)?)))
-            .collect::<Result<BTreeMap<_, _>, StepError>>()?;
-        let request = CreateContainer {
-            name: name.clone(),
-            spec: self.on_this_host(spec)?,
-            labels: label::of_container(self.stack, instance, self.deploy),
-            networks,
-        };
-        let id = match self.try_again(|| self.engine.create_container(&request)).await {
-            Ok(id) => id,
-            Err(StepError::Engine(conflict @ EngineError::Conflict { .. })) => {
-                self.adopt(instance, &request).await?.ok_or(conflict)?
-            }
-            Err(error) => return Err(error),
-        };
-        self.made.add_container(instance, id);
-        Ok(())
-    }
-
-    /// The specification as the engine takes it: without a restart policy until the end, and with the files of the
-    /// repository where they lie.
-    fn on_this_host(&self, spec: &ContainerSpec) -> Result<ContainerSpec, StepError> {
-        let mut spec = spec.clone();
-        spec.restart = RestartPolicy::No;
-        for mount in spec.mounts.values_mut() {
-            if let MountSource::Repository(digest) = &mount.source {
-                let content =
-                    self.contents.get(digest).ok_or_else(|| StepError::NoContent(digest.clone()))?;
-                mount.source = MountSource::Bind(self.tools.files.host_path(digest, content));
-            }
-        }
-        Ok(spec)
-    }
-
-    /// The container that an attempt of this deploy made, though its reply was lost; nothing if the name is another's.
-    async fn adopt(
-        &self,
-        instance: &Instance,
-        request: &CreateContainer,
-    ) -> Result<Option<ContainerId>, StepError> {
-        let listed = self.try_again(|| self.engine.list_containers()).await?;
-        let holder = listed.into_iter().find(|listed| {
-            listed.summary.name == request.name && listed.summary.stack.as_ref() == Some(self.stack)
-        });
-        let Some(holder) = holder else { return Ok(None) };
-        let container = self.try_again(|| self.engine.inspect_container(&holder.id)).await?;
-        if container.deploy != *self.deploy || container.instance != *instance {
-            return Ok(None);
-        }
-        // The attempt may have been cut off between making it and attaching it.
-        for (name, attachment) in &request.spec.networks {
-            if let Some(network) =
-                request.networks.get(name).filter(|_| !container.addresses.contains_key(name))
-            {
-                self.connect(&container.id, (name, network), attachment).await?;
-            }
-        }
-        Ok(Some(container.id))
-    }
-
-    async fn connect(
-        &self,
-        container: &ContainerId,
-        (name, network): (&NetworkName, &NetworkId),
-        attachment: &Attachment,
-    ) -> Result<(), StepError> {
-        let connected = self.try_again(|| self.engine.connect_network(network, container, attachment)).await;
-        match connected {
-            Err(StepError::Engine(
-                refusal @ (EngineError::Conflict { .. } | EngineError::Rejected { .. }),
-            )) => {
-                // An attempt whose reply was lost may have done it.
-                let live = self.try_again(|| self.engine.inspect_container(container)).await?;
-                if live.addresses.contains_key(name) { Ok(()) } else { Err(refusal.into()) }
-            }
-            connected => connected,
-        }
     }
 
     async fn update(

@@ -13,7 +13,8 @@ use crate::plan::step::{Action, Target};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     instances: BTreeMap<ContainerId, Instance>,
-    names: BTreeMap<ContainerId, String>,
+    /// Docker's names, for containers that are no instance in this plan.
+    containers: BTreeMap<ContainerId, String>,
     /// Services of which there are several containers: those are told by their number.
     numbered: BTreeSet<ServiceName>,
 }
@@ -30,7 +31,10 @@ impl Names {
                 .chain(outcome)
                 .map(|(container, instance)| (container.clone(), instance.clone()))
                 .collect(),
-            names: listed.iter().map(|listed| (listed.id.clone(), listed.summary.name.to_string())).collect(),
+            containers: listed
+                .iter()
+                .map(|listed| (listed.id.clone(), listed.summary.name.to_string()))
+                .collect(),
             numbered: numbered(plan.outcome.keys()),
         }
     }
@@ -42,7 +46,7 @@ impl Names {
                 .clone()
                 .map(|container| (container.id.clone(), container.instance.clone()))
                 .collect(),
-            names: BTreeMap::new(),
+            containers: BTreeMap::new(),
             numbered: numbered(containers.map(|container| &container.instance)),
         }
     }
@@ -65,7 +69,7 @@ impl Names {
     fn of_container(&self, container: &ContainerId) -> String {
         match self.instances.get(container) {
             Some(instance) => self.of_instance(instance),
-            None => self.names.get(container).map_or_else(|| container.short().to_owned(), Clone::clone),
+            None => self.containers.get(container).map_or_else(|| container.short().to_owned(), Clone::clone),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The ledger: what was deployed, what is being deployed, and what must not be tried again.
 //!
-//! One SQLite file for all stacks of a host. It is the only memory besides Docker itself, and it decides one thing
+//! One database file for all stacks of a host. It is the only memory besides Docker itself, and it decides one thing
 //! alone: whether a deploy that was cut off goes back (no commit on record) or forward (commit on record).
 //!
 //! # Guarantees
@@ -43,14 +43,14 @@ pub struct Ledger {
 /// Why the ledger can't be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// SQLite or the file system refused.
+    /// The database refused.
     #[error("the ledger {} can't be {doing}", path.display())]
     Storage {
         /// The file.
         path: PathBuf,
         /// `opened`, `read` or `written`.
         doing: &'static str,
-        /// What SQLite said.
+        /// What it said.
         source: rusqlite::Error,
     },
     /// The file could not be made.

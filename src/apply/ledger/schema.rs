@@ -80,7 +80,7 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Makes the file before SQLite does, so that at no moment anybody else may read it.
+/// Makes the file before the database library does, so that at no moment anybody else may read it.
 pub(super) fn make_private(path: &Path) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::File { path: path.to_owned(), source };
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
