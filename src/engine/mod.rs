@@ -15,6 +15,7 @@ use crate::model::name::{ContainerId, ContainerName, NetworkId, NetworkName, Sta
 use crate::model::spec::{Attachment, ContainerSpec, NetworkSpec, Resources, RestartPolicy, VolumeSpec};
 use crate::model::text::Text;
 
+mod clean;
 pub mod docker;
 pub mod observe;
 pub mod sim;

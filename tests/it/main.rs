@@ -1,1 +1,10 @@
 //! Everything that is tested from outside of the library, in one binary: each further one would link the lot again.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "everything here is a test; clippy's own exception only sees `#[test]` functions"
+)]
+#![allow(unreachable_pub, reason = "a binary has no outside; `pub` says here what other test files may use")]
+
+mod common;
+mod engine_contract;

@@ -1,0 +1,127 @@
+//! Networks, volumes and images.
+
+use std::collections::BTreeMap;
+
+use bollard::models::{
+    ImageInspect, Ipam, IpamConfig, Network, NetworkCreateRequest, Volume, VolumeCreateRequest,
+};
+
+use super::{Unreadable, filled, health, key_and_value, sorted};
+use crate::model::label;
+use crate::model::live::{LiveImage, LiveNetwork, LiveVolume};
+use crate::model::name::{ImageId, StackName};
+use crate::model::spec::{AddressPool, NetworkSpec, VolumeSpec};
+
+/// The body that creates a network.
+pub(in crate::engine::docker) fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
+    let NetworkSpec { name, external: _, driver, options, pools, internal, attachable, ipv6, labels } = spec;
+    let pool = |pool: &AddressPool| IpamConfig {
+        subnet: Some(pool.subnet.clone()),
+        gateway: pool.gateway.clone(),
+        ip_range: pool.ip_range.clone(),
+        auxiliary_addresses: None,
+    };
+    let ipam = Ipam { driver: None, config: Some(pools.iter().map(pool).collect()), options: None };
+    NetworkCreateRequest {
+        name: name.to_string(),
+        driver: driver.clone(),
+        options: Some(options.clone().into_iter().collect()),
+        ipam: (!pools.is_empty()).then_some(ipam),
+        internal: Some(*internal),
+        attachable: Some(*attachable),
+        enable_ipv6: Some(*ipv6),
+        labels: Some(labels.clone().into_iter().collect()),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+/// Reads a network.
+pub(in crate::engine::docker) fn network(network: Network) -> Result<LiveNetwork, Unreadable> {
+    let labels = sorted(network.labels);
+    let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    Ok(LiveNetwork {
+        id: required(network.id, "network id")?,
+        stack: stack(&labels),
+        spec: NetworkSpec {
+            name: required(network.name, "network name")?,
+            external: false,
+            driver: filled(network.driver),
+            options: sorted(network.options),
+            pools: pools.into_iter().filter_map(pool).collect(),
+            internal: network.internal == Some(true),
+            attachable: network.attachable == Some(true),
+            ipv6: network.enable_ipv6 == Some(true),
+            labels,
+        },
+    })
+}
+
+fn pool(config: IpamConfig) -> Option<AddressPool> {
+    Some(AddressPool {
+        subnet: filled(config.subnet)?,
+        gateway: filled(config.gateway),
+        ip_range: filled(config.ip_range),
+    })
+}
+
+/// The body that creates a volume.
+pub(in crate::engine::docker) fn volume_body(spec: &VolumeSpec) -> VolumeCreateRequest {
+    let VolumeSpec { name, external: _, driver, options, labels } = spec;
+    VolumeCreateRequest {
+        name: Some(name.to_string()),
+        driver: driver.clone(),
+        driver_opts: Some(options.clone().into_iter().collect()),
+        labels: Some(labels.clone().into_iter().collect()),
+        cluster_volume_spec: None,
+    }
+}
+
+/// Reads a volume.
+pub(in crate::engine::docker) fn volume(volume: Volume) -> Result<LiveVolume, Unreadable> {
+    let labels = sorted(Some(volume.labels));
+    Ok(LiveVolume {
+        stack: stack(&labels),
+        spec: VolumeSpec {
+            name: required(Some(volume.name), "volume name")?,
+            external: false,
+            driver: filled(Some(volume.driver)),
+            options: sorted(Some(volume.options)),
+            labels,
+        },
+    })
+}
+
+/// Reads an image.
+pub(in crate::engine::docker) fn image(answer: ImageInspect) -> Result<LiveImage, Unreadable> {
+    let id: ImageId = required(answer.id, "image id")?;
+    let Some(config) = answer.config else { return Ok(LiveImage::bare(id)) };
+    let environment = config.env.into_iter().flatten().map(|entry| {
+        let (key, value) = key_and_value(&entry);
+        (key.to_owned(), value.to_owned())
+    });
+    Ok(LiveImage {
+        id,
+        command: config.cmd.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        environment: environment.collect(),
+        labels: sorted(config.labels),
+        exposed_ports: config.exposed_ports.into_iter().flatten().collect(),
+        volumes: config.volumes.into_iter().flatten().collect(),
+        healthcheck: config.healthcheck.and_then(health::from_api),
+        user: config.user.unwrap_or_default(),
+        working_dir: config.working_dir.unwrap_or_default(),
+        stop_signal: filled(config.stop_signal),
+    })
+}
+
+fn stack(labels: &BTreeMap<String, String>) -> Option<StackName> {
+    labels.get(label::STACK).and_then(|stack| stack.parse().ok())
+}
+
+fn required<T: std::str::FromStr<Err: std::fmt::Display>>(
+    text: Option<String>,
+    what: &str,
+) -> Result<T, Unreadable> {
+    let text = text.ok_or_else(|| format!("the answer has no {what}"))?;
+    text.parse().map_err(|error| format!("{error}"))
+}

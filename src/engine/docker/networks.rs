@@ -1,0 +1,64 @@
+//! Calls about networks.
+
+use bollard::models::NetworkDisconnectRequest;
+use bollard::query_parameters::ListNetworksOptions;
+
+use super::convert::objects;
+use super::error::Asked;
+use super::{Docker, deadline, readable, within};
+use crate::engine::EngineError;
+use crate::model::live::LiveNetwork;
+use crate::model::name::{ContainerId, NetworkId};
+use crate::model::spec::NetworkSpec;
+
+impl Docker {
+    /// Every network whose name is one that Evenkeel could write; others can't be anybody's that it knows.
+    pub(super) async fn all_networks(&self) -> Result<Vec<LiveNetwork>, EngineError> {
+        let operation = "list the networks".to_owned();
+        let call = self.client.list_networks(None::<ListNetworksOptions>);
+        let networks = within(operation, deadline::QUICK, Asked::Plain, call).await?;
+        Ok(networks.into_iter().filter_map(|network| objects::network(network).ok()).collect())
+    }
+
+    pub(super) async fn new_network(&self, spec: &NetworkSpec) -> Result<NetworkId, EngineError> {
+        let operation = format!("create network {}", spec.name);
+        // Older engines make a second network of the same name without a word, and then start nothing on either.
+        if !self.is_at_least_1_44() {
+            let taken = self.all_networks().await?.into_iter().any(|network| network.spec.name == spec.name);
+            if taken {
+                let message = format!("network with name {} already exists", spec.name);
+                return Err(EngineError::Conflict { operation, message });
+            }
+        }
+        let call = self.client.create_network(objects::network_body(spec));
+        let created = within(operation.clone(), deadline::HEAVY, Asked::Plain, call).await?;
+        readable(&operation, created.id.parse().map_err(|error| format!("{error}")))
+    }
+
+    pub(super) async fn drop_network(&self, id: &NetworkId) -> Result<(), EngineError> {
+        let operation = format!("remove network {id:.12}");
+        let call = self.client.remove_network(id.as_str());
+        match within(operation, deadline::HEAVY, Asked::NetworkRemoval, call).await {
+            Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn disconnect_from(
+        &self,
+        network: &NetworkId,
+        container: &ContainerId,
+    ) -> Result<(), EngineError> {
+        let operation = format!("disconnect container {} from network {network:.12}", container.short());
+        let request = NetworkDisconnectRequest { container: container.to_string(), force: Some(false) };
+        let call = self.client.disconnect_network(network.as_str(), request);
+        match within(operation, deadline::HEAVY, Asked::Plain, call).await {
+            Err(
+                EngineError::NotFound { message, .. }
+                | EngineError::Rejected { message, .. }
+                | EngineError::Unavailable { message, .. },
+            ) if message.contains("is not connected to") => Ok(()),
+            answer => answer,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a test or a demonstration does to a simulated host without going through the engine's trait: set the scene,
+//! act as a human on the host, look at what was called.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::call::{Call, Fault};
+use super::container::{Phase, SimContainer};
+use super::image::{Behaviour, SimImage, certain};
+use super::{Sim, world::Refusal};
+use crate::engine::CreateContainer;
+use crate::model::image::ImageRef;
+use crate::model::name::{ContainerId, ContainerName};
+use crate::model::spec::{ContainerSpec, PublishedPort};
+
+impl Sim {
+    /// Puts an image on the host. The reference means it from now on; containers of the old one keep theirs.
+    pub fn add_image(&self, reference: &ImageRef, image: SimImage) {
+        self.world().add_image(reference.clone(), image);
+    }
+
+    /// Puts an image into the pretended registry, from where a pull takes so long.
+    pub fn publish(&self, reference: &ImageRef, image: SimImage, pull_takes: Duration) {
+        self.world().registry.insert(reference.clone(), (image, pull_takes));
+    }
+
+    /// Changes what an existing container does from now on. Nothing happens if it isn't there.
+    pub fn change_behaviour(&self, name: &ContainerName, behaviour: Behaviour) {
+        let mut world = self.world();
+        if let Some(id) = id_of(&world.containers, name)
+            && let Some(container) = world.containers.get_mut(&id)
+        {
+            container.behaviour = behaviour;
+        }
+    }
+
+    /// Runs a container that isn't of any stack and holds `ports`.
+    pub fn run_by_hand(&self, name: &ContainerName, ports: BTreeSet<PublishedPort>) {
+        let mut world = self.world();
+        let id: ContainerId = certain(&world.new_id());
+        let mut spec = ContainerSpec::of_image(certain("by-hand"));
+        spec.ports.clone_from(&ports);
+        let request = CreateContainer {
+            name: name.clone(),
+            spec,
+            labels: std::collections::BTreeMap::new(),
+            networks: std::collections::BTreeMap::new(),
+        };
+        let mut container = SimContainer::new(id.clone(), &request, &SimImage::of("by-hand"));
+        container.phase = Phase::Running { since: Instant::now() };
+        container.ports = ports;
+        world.containers.insert(id, container);
+    }
+
+    /// Removes a container at once, running or not, as `docker rm -f` does. Returns whether it was there.
+    pub fn remove_by_hand(&self, name: &ContainerName) -> bool {
+        self.by_hand(name, |world, id| {
+            world.stopped(id, 137)?;
+            world.remove(id)
+        })
+    }
+
+    /// Stops a container at once, as `docker stop` does. Returns whether it was there.
+    pub fn stop_by_hand(&self, name: &ContainerName) -> bool {
+        self.by_hand(name, |world, id| world.stopped(id, 0))
+    }
+
+    /// Lets the process of a container end with `code`, as a crash does; its restart policy applies when time goes
+    /// on. Returns whether it was there.
+    pub fn crash(&self, name: &ContainerName, code: i64) -> bool {
+        let found = self.by_hand(name, |world, id| world.exit(id, code, Instant::now()));
+        self.wake(name);
+        found
+    }
+
+    /// Every call so far, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every call so far that may have changed anything, in order.
+    pub fn writing_calls(&self) -> Vec<Call> {
+        self.calls().into_iter().filter(|call| call.verb.writes()).collect()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Asks `hook` before each call from now on what shall happen to it. It must not use this simulation's hooks
+    /// itself.
+    pub fn on_call(&self, hook: Box<dyn FnMut(&Call) -> Fault + Send>) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
+    }
+
+    /// Lets every call through again.
+    pub fn without_faults(&self) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn by_hand(
+        &self,
+        name: &ContainerName,
+        act: impl FnOnce(&mut super::world::World, &ContainerId) -> Result<(), Refusal>,
+    ) -> bool {
+        let mut world = self.world();
+        match id_of(&world.containers, name) {
+            Some(id) => act(&mut world, &id).is_ok(),
+            None => false,
+        }
+    }
+
+    fn wake(&self, name: &ContainerName) {
+        let found = id_of(&self.world().containers, name);
+        if let Some(id) = found {
+            self.attend(&id);
+        }
+    }
+}
+
+fn id_of(
+    containers: &std::collections::BTreeMap<ContainerId, SimContainer>,
+    name: &ContainerName,
+) -> Option<ContainerId> {
+    containers.values().find(|container| container.name == *name).map(|container| container.id.clone())
+}

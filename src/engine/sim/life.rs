@@ -1,0 +1,281 @@
+//! The life of simulated containers: created, started, ending by themselves, restarted, stopped, removed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::container::{Phase, SimContainer};
+use super::image::certain;
+use super::world::{Refusal, World};
+use crate::engine::{CreateContainer, UpdateContainer};
+use crate::model::live::{ContainerState, Health, LiveContainer, Status};
+use crate::model::name::{ContainerId, ContainerName, NetworkId};
+use crate::model::spec::{Attachment, MountSource, Resources, VolumeSpec};
+
+/// Docker's first pause before it restarts a container; it doubles with each restart.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
+/// Docker's longest pause.
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Status of a process that was killed.
+const KILLED: i64 = 137;
+
+impl World {
+    pub(super) fn create(&mut self, request: &CreateContainer) -> Result<ContainerId, Refusal> {
+        self.check_name_is_free(&request.name)?;
+        let image = self.image(&request.spec.image.to_string()).cloned();
+        let image =
+            image.ok_or_else(|| Refusal::NotFound(format!("No such image: {}", request.spec.image)))?;
+        for name in request.spec.networks.keys() {
+            let known = request.networks.get(name).is_some_and(|id| self.networks.contains_key(id));
+            if !known {
+                return Err(Refusal::NotFound(format!("network {name} not found")));
+            }
+        }
+        let laid_down =
+            |mount: &crate::model::spec::Mount| !matches!(mount.source, MountSource::Repository(_));
+        if !request.spec.mounts.values().all(laid_down) {
+            return Err(Refusal::Rejected("a file of the repository was not laid down".to_owned()));
+        }
+        let id: ContainerId = certain(&self.new_id());
+        let container = SimContainer::new(id.clone(), request, &image);
+        // Docker makes the volumes that aren't there.
+        for name in container.volumes() {
+            if !self.volumes.contains_key(&name) {
+                self.create_volume(&VolumeSpec {
+                    name,
+                    external: false,
+                    driver: None,
+                    options: std::collections::BTreeMap::new(),
+                    labels: std::collections::BTreeMap::new(),
+                })?;
+            }
+        }
+        self.containers.insert(id.clone(), container);
+        self.tell("container", "create", request.name.as_str());
+        Ok(id)
+    }
+
+    /// Starts a container. Returns whether it didn't run before.
+    pub(super) fn start(&mut self, id: &ContainerId, now: Instant) -> Result<bool, Refusal> {
+        if self.container(id)?.is_running() {
+            return Ok(false);
+        }
+        let container = self.container_mut(id)?;
+        container.restarts = 0;
+        container.generation += 1;
+        self.run(id, now)?;
+        Ok(true)
+    }
+
+    fn run(&mut self, id: &ContainerId, now: Instant) -> Result<(), Refusal> {
+        let container = self.container(id)?;
+        if let Some(error) = &container.behaviour.start_error {
+            return Err(Refusal::Rejected(error.clone()));
+        }
+        let gone = container.networks.values().find(|network| !self.networks.contains_key(*network));
+        if let Some(network) = gone {
+            return Err(Refusal::Rejected(format!("network {network} not found")));
+        }
+        let ports = self.ports_for(container)?;
+        let started_at = self.timestamp(now);
+        let container = self.container_mut(id)?;
+        container.ports = ports;
+        container.phase = Phase::Running { since: now };
+        container.started_at = started_at;
+        container.told_health = None;
+        container.logs.extend(container.behaviour.writes.clone());
+        let name = container.name.to_string();
+        self.tell("container", "start", &name);
+        Ok(())
+    }
+
+    /// What a stop takes, and the exit status that it ends with.
+    pub(super) fn stopping(
+        &self,
+        id: &ContainerId,
+        grace: Option<Duration>,
+    ) -> Result<(Duration, i64), Refusal> {
+        let container = self.container(id)?;
+        if !container.is_running() {
+            return Ok((Duration::ZERO, 0));
+        }
+        let grace = grace.or(container.spec.stop_grace).unwrap_or(Duration::from_secs(10));
+        let takes = container.behaviour.stop_takes;
+        Ok(if takes > grace { (grace, KILLED) } else { (takes, 0) })
+    }
+
+    /// Ends a container that was asked to end: it isn't restarted.
+    pub(super) fn stopped(&mut self, id: &ContainerId, code: i64) -> Result<(), Refusal> {
+        let container = self.container_mut(id)?;
+        if !container.is_active() {
+            return Ok(());
+        }
+        container.generation += 1;
+        container.phase = Phase::Exited { code };
+        container.ports.clear();
+        let name = container.name.to_string();
+        self.tell("container", "die", &name);
+        self.tell("container", "stop", &name);
+        Ok(())
+    }
+
+    /// Ends the process of a container by itself, and restarts it as its policy says.
+    pub(super) fn exit(&mut self, id: &ContainerId, code: i64, now: Instant) -> Result<(), Refusal> {
+        let container = self.container_mut(id)?;
+        let pause = RESTART_PAUSE.saturating_mul(2_u32.saturating_pow(container.restarts));
+        container.phase = if container.restarts_after(code) {
+            Phase::Restarting { until: now + pause.min(RESTART_PAUSE_MAX) }
+        } else {
+            Phase::Exited { code }
+        };
+        container.ports.clear();
+        let name = container.name.to_string();
+        self.tell("container", "die", &name);
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        let Some(container) = self.containers.get(id) else { return Ok(()) };
+        if container.is_active() {
+            let message = format!("You cannot remove a running container {id}. Stop the container first");
+            return Err(Refusal::Conflict(message));
+        }
+        let name = container.name.to_string();
+        self.tell("container", "destroy", &name);
+        self.containers.remove(id);
+        Ok(())
+    }
+
+    pub(super) fn rename(&mut self, id: &ContainerId, name: &ContainerName) -> Result<(), Refusal> {
+        if self.container(id)?.name == *name {
+            return Ok(());
+        }
+        self.check_name_is_free(name)?;
+        self.container_mut(id)?.name = name.clone();
+        self.tell("container", "rename", name.as_str());
+        Ok(())
+    }
+
+    pub(super) fn update(&mut self, id: &ContainerId, update: &UpdateContainer) -> Result<(), Refusal> {
+        let container = self.container_mut(id)?;
+        let UpdateContainer { restart, resources } = update;
+        let Resources { memory, memory_reservation, nano_cpus, pids } = *resources;
+        let now = &mut container.spec.resources;
+        now.memory = memory.or(now.memory);
+        now.memory_reservation = memory_reservation.or(now.memory_reservation);
+        now.nano_cpus = nano_cpus.or(now.nano_cpus);
+        now.pids = pids.or(now.pids);
+        container.spec.restart = restart.unwrap_or(container.spec.restart);
+        let name = container.name.to_string();
+        self.tell("container", "update", &name);
+        Ok(())
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        network: &NetworkId,
+        id: &ContainerId,
+        attachment: &Attachment,
+    ) -> Result<(), Refusal> {
+        let missing = || Refusal::NotFound(format!("network {network} not found"));
+        let name = self.networks.get(network).ok_or_else(missing)?.spec.name.clone();
+        let container = self.container_mut(id)?;
+        if container.networks.contains_key(&name) {
+            let message = format!("endpoint with name {} already exists in network {name}", container.name);
+            return Err(Refusal::Conflict(message));
+        }
+        container.networks.insert(name.clone(), network.clone());
+        container.spec.networks.insert(name.clone(), attachment.clone());
+        self.tell("network", "connect", name.as_str());
+        Ok(())
+    }
+
+    pub(super) fn disconnect(&mut self, network: &NetworkId, id: &ContainerId) -> Result<(), Refusal> {
+        let missing = || Refusal::NotFound(format!("network {network} not found"));
+        let name = self.networks.get(network).ok_or_else(missing)?.spec.name.clone();
+        let container = self.container_mut(id)?;
+        container.spec.networks.remove(&name);
+        if container.networks.remove(&name).is_some() {
+            self.tell("network", "disconnect", name.as_str());
+        }
+        Ok(())
+    }
+
+    /// Lets everything happen that was due by `now`.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let ids: Vec<ContainerId> = self.containers.keys().cloned().collect();
+        for id in ids {
+            self.settle_one(&id, now);
+        }
+    }
+
+    fn settle_one(&mut self, id: &ContainerId, now: Instant) {
+        loop {
+            let Some(container) = self.containers.get(id) else { return };
+            let due = match container.phase {
+                Phase::Created | Phase::Exited { .. } => None,
+                Phase::Restarting { until } => Some((until, None)),
+                Phase::Running { since } => {
+                    container.behaviour.exits.map(|(after, code)| (since + after, Some(code)))
+                }
+            };
+            let Some((at, code)) = due.filter(|(at, _)| *at <= now) else { break };
+            match code {
+                // The container is there, so this can't be refused.
+                Some(code) => drop(self.exit(id, code, at)),
+                None => self.restart(id, at),
+            }
+        }
+        self.tell_health(id, now);
+    }
+
+    fn restart(&mut self, id: &ContainerId, now: Instant) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.restarts += 1;
+        }
+        if self.run(id, now).is_err()
+            && let Some(container) = self.containers.get_mut(id)
+        {
+            container.phase = Phase::Exited { code: 128 };
+        }
+    }
+
+    fn tell_health(&mut self, id: &ContainerId, now: Instant) {
+        let Some(container) = self.containers.get_mut(id) else { return };
+        let health = container.health(now).filter(|health| *health != Health::Starting);
+        if !container.is_running() || health.is_none() || health == container.told_health {
+            return;
+        }
+        container.told_health = health;
+        let name = container.name.to_string();
+        let action = health.map(|health| format!("health_status: {health}")).unwrap_or_default();
+        self.tell("container", &action, &name);
+    }
+
+    pub(super) fn inspect(&self, id: &ContainerId, now: Instant) -> Result<LiveContainer, String> {
+        let Some(container) = self.containers.get(id) else { return Err(format!("No such container: {id}")) };
+        let identity = super::identity(&container.labels)?;
+        let addresses = container.spec.networks.keys().map(|name| (name.clone(), None)).collect();
+        let status = match container.phase {
+            Phase::Created => Status::Created,
+            Phase::Running { .. } => Status::Running,
+            Phase::Restarting { .. } => Status::Restarting,
+            Phase::Exited { code } => Status::Exited { code, out_of_memory: false },
+        };
+        Ok(LiveContainer {
+            id: id.clone(),
+            name: container.name.clone(),
+            instance: identity.0,
+            deploy: identity.1,
+            image: container.image.clone(),
+            state: ContainerState {
+                status,
+                restarts: container.restarts,
+                started_at: container.started_at.clone(),
+                health: container.health(now),
+            },
+            spec: container.spec.clone(),
+            addresses,
+        })
+    }
+}

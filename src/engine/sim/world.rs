@@ -1,0 +1,228 @@
+//! Everything on a simulated host, and the calls that concern networks, volumes and images.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::container::SimContainer;
+use super::image::{SimImage, certain};
+use crate::engine::{EngineError, EngineEvent};
+use crate::model::image::ImageRef;
+use crate::model::label;
+use crate::model::live::{LiveNetwork, LiveVolume};
+use crate::model::name::{ContainerId, ContainerName, ImageId, NetworkId, VolumeName};
+use crate::model::spec::{ContainerPort, NetworkSpec, Protocol, VolumeSpec};
+
+/// Most events that wait for a slow listener.
+const EVENTS_MAX: usize = 1024;
+/// The moment at which every simulation begins: 2026-01-01T00:00:00Z.
+const EPOCH_SECONDS: i64 = 1_767_225_600;
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) containers: BTreeMap<ContainerId, SimContainer>,
+    pub(super) networks: BTreeMap<NetworkId, LiveNetwork>,
+    pub(super) volumes: BTreeMap<VolumeName, LiveVolume>,
+    pub(super) images: BTreeMap<ImageId, SimImage>,
+    pub(super) references: BTreeMap<ImageRef, ImageId>,
+    /// What the pretended registry has, and how long a pull of it takes.
+    pub(super) registry: BTreeMap<ImageRef, (SimImage, Duration)>,
+    pub(super) events: broadcast::Sender<EngineEvent>,
+    began: Instant,
+    made: u64,
+}
+
+/// What an operation on the world failed with; the call's words are added by who knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotFound(String),
+    Conflict(String),
+    Rejected(String),
+}
+
+impl Refusal {
+    pub(super) fn of(self, operation: String) -> EngineError {
+        match self {
+            Self::NotFound(message) => EngineError::NotFound { operation, message },
+            Self::Conflict(message) => EngineError::Conflict { operation, message },
+            Self::Rejected(message) => EngineError::Rejected { operation, message },
+        }
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            containers: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            images: BTreeMap::new(),
+            references: BTreeMap::new(),
+            registry: BTreeMap::new(),
+            events: broadcast::Sender::new(EVENTS_MAX),
+            began: Instant::now(),
+            made: 0,
+        }
+    }
+
+    /// The digits of a new id. They count up, spread so that short forms differ.
+    pub(super) fn new_id(&mut self) -> String {
+        self.made += 1;
+        let spread = self.made.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{spread:016x}{:048x}", self.made)
+    }
+
+    pub(super) fn timestamp(&self, now: Instant) -> String {
+        let since = now.saturating_duration_since(self.began);
+        let second = EPOCH_SECONDS + i64::try_from(since.as_secs()).unwrap_or_default();
+        let nanosecond = i32::try_from(since.subsec_nanos()).unwrap_or_default();
+        jiff::Timestamp::new(second, nanosecond).map(|time| time.to_string()).unwrap_or_default()
+    }
+
+    pub(super) fn tell(&self, kind: &str, action: &str, object: &str) {
+        let stack = self.by_name(object).filter(|_| kind == "container");
+        let stack = stack.and_then(|container| container.labels.get(label::STACK)?.parse().ok());
+        let event = EngineEvent {
+            kind: kind.to_owned(),
+            action: action.to_owned(),
+            object: object.to_owned(),
+            stack,
+        };
+        // Nobody listening is no error.
+        let _ = self.events.send(event);
+    }
+
+    pub(super) fn by_name(&self, name: &str) -> Option<&SimContainer> {
+        self.containers.values().find(|container| container.name.as_str() == name)
+    }
+
+    pub(super) fn container(&self, id: &ContainerId) -> Result<&SimContainer, Refusal> {
+        self.containers.get(id).ok_or_else(|| no_such_container(id))
+    }
+
+    pub(super) fn container_mut(&mut self, id: &ContainerId) -> Result<&mut SimContainer, Refusal> {
+        self.containers.get_mut(id).ok_or_else(|| no_such_container(id))
+    }
+
+    /// How a call shows the container: by name if it is there.
+    pub(super) fn shown(&self, id: &ContainerId) -> String {
+        self.containers.get(id).map_or_else(|| id.short().to_owned(), |container| container.name.to_string())
+    }
+
+    pub(super) fn check_name_is_free(&self, name: &ContainerName) -> Result<(), Refusal> {
+        match self.by_name(name.as_str()) {
+            None => Ok(()),
+            Some(holder) => Err(Refusal::Conflict(format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \"{}\".",
+                holder.id
+            ))),
+        }
+    }
+
+    pub(super) fn image(&self, image: &str) -> Option<&SimImage> {
+        let by_reference = || self.references.get(&image.parse::<ImageRef>().ok()?);
+        let by_id = image.parse::<ImageId>().ok();
+        self.images.get(by_id.as_ref().or_else(by_reference)?)
+    }
+
+    pub(super) fn add_image(&mut self, reference: ImageRef, image: SimImage) {
+        self.references.insert(reference, image.defaults.id.clone());
+        self.images.insert(image.defaults.id.clone(), image);
+    }
+
+    pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Result<NetworkId, Refusal> {
+        if self.networks.values().any(|network| network.spec.name == spec.name) {
+            return Err(Refusal::Conflict(format!("network with name {} already exists", spec.name)));
+        }
+        let taken = |network: &LiveNetwork| network.spec.pools.iter().any(|pool| spec.pools.contains(pool));
+        if self.networks.values().any(taken) {
+            let message = "Pool overlaps with other one on this address space";
+            return Err(Refusal::Rejected(message.to_owned()));
+        }
+        let id: NetworkId = certain(&self.new_id());
+        let mut spec = spec.clone();
+        spec.external = false;
+        spec.driver.get_or_insert_with(|| "bridge".to_owned());
+        let stack = spec.labels.get(label::STACK).and_then(|stack| stack.parse().ok());
+        self.tell("network", "create", spec.name.as_str());
+        self.networks.insert(id.clone(), LiveNetwork { id: id.clone(), spec, stack });
+        Ok(id)
+    }
+
+    pub(super) fn remove_network(&mut self, id: &NetworkId) -> Result<(), Refusal> {
+        let Some(network) = self.networks.get(id) else { return Ok(()) };
+        let name = network.spec.name.clone();
+        let uses = |container: &&SimContainer| {
+            container.is_active() && container.networks.values().any(|joined| joined == id)
+        };
+        if self.containers.values().any(|container| uses(&container)) {
+            return Err(Refusal::Conflict(format!("network {name} has active endpoints")));
+        }
+        self.networks.remove(id);
+        self.tell("network", "destroy", name.as_str());
+        Ok(())
+    }
+
+    pub(super) fn create_volume(&mut self, spec: &VolumeSpec) -> Result<(), Refusal> {
+        let mut spec = spec.clone();
+        spec.external = false;
+        spec.driver.get_or_insert_with(|| "local".to_owned());
+        match self.volumes.get(&spec.name) {
+            Some(volume) if volume.spec == spec => Ok(()),
+            Some(_) => {
+                let message =
+                    "a volume of that name exists, with another driver, other options or other labels";
+                Err(Refusal::Conflict(message.to_owned()))
+            }
+            None => {
+                let stack = spec.labels.get(label::STACK).and_then(|stack| stack.parse().ok());
+                self.tell("volume", "create", spec.name.as_str());
+                self.volumes.insert(spec.name.clone(), LiveVolume { spec, stack });
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn remove_volume(&mut self, name: &VolumeName) -> Result<(), Refusal> {
+        let uses = |container: &SimContainer| container.volumes().contains(name);
+        if self.containers.values().any(uses) {
+            return Err(Refusal::Conflict(format!("remove {name}: volume is in use")));
+        }
+        if self.volumes.remove(name).is_some() {
+            self.tell("volume", "destroy", name.as_str());
+        }
+        Ok(())
+    }
+}
+
+impl SimContainer {
+    /// The named volumes that it mounts.
+    pub(super) fn volumes(&self) -> BTreeSet<VolumeName> {
+        let name = |mount: &crate::model::spec::Mount| match &mount.source {
+            crate::model::spec::MountSource::Volume(name) => Some(name.clone()),
+            crate::model::spec::MountSource::Anonymous
+            | crate::model::spec::MountSource::Bind(_)
+            | crate::model::spec::MountSource::Repository(_)
+            | crate::model::spec::MountSource::Tmpfs { .. } => None,
+        };
+        self.spec.mounts.values().filter_map(name).collect()
+    }
+}
+
+/// Reads `80/tcp` as an image exposes it.
+pub(super) fn container_port(text: &str) -> Option<ContainerPort> {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = match protocol {
+        "tcp" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "sctp" => Protocol::Sctp,
+        _ => return None,
+    };
+    Some(ContainerPort { number: number.parse().ok()?, protocol })
+}
+
+fn no_such_container(id: &ContainerId) -> Refusal {
+    Refusal::NotFound(format!("No such container: {id}"))
+}

@@ -1,0 +1,74 @@
+//! A real Docker to test with, if there is one, and the removal of all that a test made on it.
+
+use std::thread;
+
+use bollard::query_parameters::{
+    ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions,
+    RemoveVolumeOptions,
+};
+use evenkeel::engine::docker::Docker;
+use evenkeel::model::label;
+use evenkeel::model::name::StackName;
+
+/// The Docker to test with: that of `EVENKEEL_TEST_DOCKER_HOST`, else the usual one. Where none answers the test
+/// passes by and says so, unless `EVENKEEL_REQUIRE_DOCKER=1` makes that a failure.
+pub async fn docker() -> Option<Docker> {
+    match Docker::connect(host().as_deref()).await {
+        Ok(docker) => Some(docker),
+        Err(error) => {
+            assert!(std::env::var_os("EVENKEEL_REQUIRE_DOCKER").is_none_or(|value| value != "1"), "{error}");
+            tell(&format!("passed by without Docker: {error}"));
+            None
+        }
+    }
+}
+
+/// The socket of the Docker to test with; absent means the usual one.
+pub fn host() -> Option<String> {
+    std::env::var("EVENKEEL_TEST_DOCKER_HOST").ok().filter(|host| !host.is_empty())
+}
+
+#[expect(clippy::print_stderr, reason = "a test that didn't test must say so")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Removes everything of a stack when it goes out of scope, also when the test failed.
+pub struct Cleanup(pub StackName);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        let stack = self.0.clone();
+        // The test's own runtime can't be waited on from here.
+        let cleaned = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(clean(&stack))
+        });
+        let cleaned = cleaned.join();
+        if !thread::panicking() {
+            cleaned.unwrap().unwrap();
+        }
+    }
+}
+
+/// Removes containers, networks and volumes that bear the label of `stack` or whose name begins with it.
+async fn clean(stack: &StackName) -> Result<(), bollard::errors::Error> {
+    let socket = host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    let client = bollard::Docker::connect_with_unix(&socket, 120, bollard::API_DEFAULT_VERSION)?;
+    let client = client.negotiate_version().await?;
+    let of_stack = || Some([("label".to_owned(), vec![format!("{}={stack}", label::STACK)])].into());
+    let options =
+        ListContainersOptions { all: true, filters: of_stack(), ..ListContainersOptions::default() };
+    for container in client.list_containers(Some(options)).await? {
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        client.remove_container(&container.id.unwrap(), Some(options)).await?;
+    }
+    for network in client.list_networks(Some(ListNetworksOptions { filters: of_stack() })).await? {
+        client.remove_network(&network.id.unwrap()).await?;
+    }
+    let volumes = client.list_volumes(None::<ListVolumesOptions>).await?.volumes.unwrap_or_default();
+    for volume in volumes.into_iter().filter(|volume| volume.name.starts_with(stack.as_str())) {
+        client.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await?;
+    }
+    Ok(())
+}

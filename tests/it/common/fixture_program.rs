@@ -1,0 +1,105 @@
+//! The program inside of test images. It is no part of the test binary: [`super::image`] compiles it on the spot,
+//! statically, from the standard library alone.
+//!
+//! ```text
+//! /fixture serve [--port N] [--healthy-after MS] [--exit CODE --after MS] [--ignore-term] [--say LINE]…
+//! /fixture probe [--port N]     exit status 0 if GET /health answers 200
+//! /fixture exit CODE            ends with that status
+//! /fixture sleep MS             ends with 0 after so long
+//! /fixture say TEXT             writes the text to standard output
+//! ```
+//! Words of the environment variable `FIXTURE` are appended to the arguments of `serve`.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::exit;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn main() {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let command = if words.is_empty() { "serve".to_owned() } else { words.remove(0) };
+    match command.as_str() {
+        "serve" => {
+            let more = std::env::var("FIXTURE").unwrap_or_default();
+            words.extend(more.split_whitespace().map(str::to_owned));
+            serve(&words);
+        }
+        "probe" => exit(i32::from(!is_healthy(number(&words, "--port").unwrap_or(8080)))),
+        "exit" => exit(words.first().and_then(|code| code.parse().ok()).unwrap_or(1)),
+        "sleep" => thread::sleep(millis(words.first().and_then(|ms| ms.parse().ok()).unwrap_or(0))),
+        "say" => println!("{}", words.join(" ")),
+        other => {
+            eprintln!("unknown command {other}");
+            exit(2);
+        }
+    }
+}
+
+fn serve(words: &[String]) {
+    if !words.iter().any(|word| word == "--ignore-term") {
+        end_on_term();
+    }
+    for (at, _) in words.iter().enumerate().filter(|(_, word)| *word == "--say") {
+        println!("{}", words.get(at + 1).map_or("", String::as_str));
+    }
+    if let Some(code) = number(words, "--exit") {
+        thread::sleep(millis(number(words, "--after").unwrap_or(0)));
+        exit(i32::try_from(code).unwrap_or(1));
+    }
+    let port = number(words, "--port").unwrap_or(8080);
+    let healthy_at = Instant::now() + millis(number(words, "--healthy-after").unwrap_or(0));
+    let listener = TcpListener::bind(("0.0.0.0", port as u16)).expect("bind");
+    let healthy_at = Arc::new(healthy_at);
+    for stream in listener.incoming().flatten() {
+        let healthy_at = Arc::clone(&healthy_at);
+        thread::spawn(move || answer(stream, Instant::now() >= *healthy_at));
+    }
+}
+
+fn answer(mut stream: TcpStream, healthy: bool) {
+    let mut request = [0; 1024];
+    let read = stream.read(&mut request).unwrap_or(0);
+    let known = request[..read].starts_with(b"GET /health");
+    let (status, body) = match (known, healthy) {
+        (true, true) => ("200 OK", r#"{"status": "healthy"}"#),
+        (true, false) => ("503 Service Unavailable", r#"{"status": "starting"}"#),
+        (false, _) => ("404 Not Found", "{}"),
+    };
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+}
+
+fn is_healthy(port: u64) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port as u16)) else { return false };
+    let mut answer = String::new();
+    let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+}
+
+fn number(words: &[String], flag: &str) -> Option<u64> {
+    let at = words.iter().rposition(|word| word == flag)?;
+    words.get(at + 1)?.parse().ok()
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// The first process of a container doesn't get the signals that it doesn't ask for, and the standard library has no
+/// way to ask.
+fn end_on_term() {
+    const SIGTERM: i32 = 15;
+    extern "C" fn end(_: i32) {
+        exit(0);
+    }
+    unsafe extern "C" {
+        fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
+    }
+    // Sound: the handler only ends the process.
+    unsafe { signal(SIGTERM, end) };
+}

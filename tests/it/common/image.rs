@@ -1,0 +1,81 @@
+//! An image to test with, built on the spot: one static program as the only layer. No registry is needed.
+//!
+//! The image stays on the host under a name with the digest of its content, so that the next run needn't make it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use evenkeel::engine::{Engine, ImportConfig};
+use evenkeel::model::image::ImageRef;
+use sha2::{Digest, Sha256};
+
+const SOURCE: &str = include_str!("fixture_program.rs");
+
+/// The image, with a configuration that gives something of each kind to its containers.
+pub struct TestImage {
+    /// Its name.
+    pub reference: ImageRef,
+    /// What it gives.
+    pub config: ImportConfig,
+}
+
+impl TestImage {
+    /// The one for all tests.
+    pub fn new() -> Self {
+        let config = ImportConfig {
+            entrypoint: vec!["/fixture".to_owned()],
+            command: vec!["serve".to_owned()],
+            environment: [("IMAGE_SAYS".to_owned(), "hello \"$you\"".to_owned())].into(),
+            labels: [("image.label".to_owned(), "a b".to_owned())].into(),
+            exposed_ports: vec!["8080/tcp".to_owned()],
+            volumes: vec!["/cache".to_owned()],
+            user: Some("0:0".to_owned()),
+            working_dir: Some("/work".to_owned()),
+        };
+        let digest = hex::encode(Sha256::digest(format!("{SOURCE}{config:?}")));
+        let reference = format!("evenkeel-fixture:{}", &digest[..12]).parse().unwrap();
+        Self { reference, config }
+    }
+
+    /// Sees to it that the host of `engine` has the image.
+    pub async fn ensure<E: Engine>(&self, engine: &E) {
+        if engine.inspect_image(&self.reference.to_string()).await.unwrap().is_none() {
+            engine.import_image(&self.reference, layer(), &self.config).await.unwrap();
+        }
+    }
+}
+
+/// The layer: a tar archive with the program, and a folder to mount over.
+fn layer() -> Vec<u8> {
+    let program = std::fs::read(program()).unwrap();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o755);
+    header.set_size(u64::try_from(program.len()).unwrap());
+    archive.append_data(&mut header, "fixture", program.as_slice()).unwrap();
+    archive.into_inner().unwrap()
+}
+
+/// The compiled program. It is compiled once for each version of its source.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let program = folder.join(format!("fixture-{}", &hex::encode(Sha256::digest(SOURCE))[..12]));
+        if !program.exists() {
+            // Compiled aside and moved, so that another test process never sees half of it.
+            let aside = tempfile::Builder::new().prefix("fixture-").tempdir_in(folder).unwrap();
+            let source = aside.path().join("fixture.rs");
+            std::fs::write(&source, SOURCE).unwrap();
+            let made = aside.path().join("fixture");
+            let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+            let options = ["--edition=2024", "-Ctarget-feature=+crt-static", "-O", "-Cstrip=symbols"];
+            let output =
+                Command::new(rustc).args(options).arg(&source).arg("-o").arg(&made).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            std::fs::rename(made, &program).unwrap();
+        }
+        program
+    })
+}

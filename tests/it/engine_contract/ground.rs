@@ -1,0 +1,189 @@
+//! Where a law is checked: an engine with the test image on it, and names that are nobody else's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use evenkeel::engine::docker::Docker;
+use evenkeel::engine::sim::{Behaviour, Reply, Sim, SimImage};
+use evenkeel::engine::{CreateContainer, Engine};
+use evenkeel::model::label;
+use evenkeel::model::live::{LiveContainer, LiveImage};
+use evenkeel::model::name::{
+    ContainerId, ContainerName, DeployId, Instance, NetworkId, NetworkName, StackName, VolumeName,
+};
+use evenkeel::model::spec::{AddressPool, ContainerSpec, NetworkSpec, VolumeSpec};
+use evenkeel::model::text::Text;
+
+use crate::common::docker::{Cleanup, docker as connect};
+use crate::common::image::TestImage;
+use crate::common::names::{unique_stack, unique_subnet};
+
+/// An engine and a stack on it that only one test uses.
+pub struct Ground<E> {
+    pub engine: E,
+    pub stack: StackName,
+    pub image: TestImage,
+    /// The same engine once more if it is simulated, to set the scene.
+    scene: Option<Sim>,
+}
+
+/// A simulated host with an image that behaves like the real one in as much as the laws ask.
+pub fn simulated() -> Ground<Sim> {
+    let image = TestImage::new();
+    let engine = Sim::new();
+    let mut simulated =
+        SimImage::of("fixture").that(Behaviour { commands: commands(), ..Behaviour::default() });
+    let config = image.config.clone();
+    simulated.defaults = LiveImage {
+        entrypoint: config.entrypoint,
+        command: config.command,
+        environment: config.environment,
+        labels: config.labels,
+        exposed_ports: config.exposed_ports.into_iter().collect(),
+        volumes: config.volumes.into_iter().collect(),
+        user: config.user.unwrap(),
+        working_dir: config.working_dir.unwrap(),
+        ..simulated.defaults
+    };
+    engine.add_image(&image.reference, simulated.clone());
+    for (tag, exits) in [("fails", (Duration::from_millis(50), 3)), ("ends", (Duration::from_millis(50), 0))]
+    {
+        let reference = format!("{}:{tag}", image.reference.repository()).parse().unwrap();
+        let behaviour = Behaviour { exits: Some(exits), ..simulated.behaviour.clone() };
+        let id = SimImage::of(tag).defaults.id;
+        let defaults = LiveImage { id, ..simulated.defaults.clone() };
+        engine.add_image(&reference, SimImage { defaults, behaviour });
+    }
+    Ground { scene: Some(engine.clone()), engine, stack: unique_stack(), image }
+}
+
+fn commands() -> BTreeMap<Vec<String>, Reply> {
+    let command = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let reply =
+        |code, output: &str, ms| Reply { code, output: output.to_owned(), takes: Duration::from_millis(ms) };
+    [
+        (command("/fixture exit 3"), reply(3, "", 0)),
+        (command("/fixture say \u{1b}[31mred"), reply(0, "\u{1b}[31mred\n", 0)),
+        (command("/fixture sleep 60000"), reply(0, "", 60_000)),
+    ]
+    .into()
+}
+
+/// A real Docker, if there is one. What the test makes is removed with the guard.
+pub async fn docker() -> Option<(Ground<Docker>, Cleanup)> {
+    let engine = connect().await?;
+    let image = TestImage::new();
+    image.ensure(&engine).await;
+    let stack = unique_stack();
+    let cleanup = Cleanup(stack.clone());
+    Some((Ground { engine, stack, image, scene: None }, cleanup))
+}
+
+impl<E: Engine> Ground<E> {
+    /// Whether no programs run here.
+    pub fn is_simulated(&self) -> bool {
+        self.scene.is_some()
+    }
+
+    /// Lets a simulated container write `lines` when it starts; a real one does so by its command.
+    pub fn writes(&self, name: &ContainerName, lines: &[&str]) {
+        let writes = lines.iter().map(|line| (*line).to_owned()).collect();
+        if let Some(scene) = &self.scene {
+            scene.change_behaviour(name, Behaviour { writes, ..Behaviour::default() });
+        }
+    }
+
+    /// A container of the test image that declares nothing else.
+    pub fn spec(&self) -> ContainerSpec {
+        ContainerSpec::of_image(self.image.reference.clone())
+    }
+
+    pub fn container_name(&self, service: &str) -> ContainerName {
+        format!("{}-{service}-1", self.stack).parse().unwrap()
+    }
+
+    pub fn network_name(&self, key: &str) -> NetworkName {
+        format!("{}_{key}", self.stack).parse().unwrap()
+    }
+
+    pub fn volume_name(&self, key: &str) -> VolumeName {
+        format!("{}_{key}", self.stack).parse().unwrap()
+    }
+
+    /// A request to create the container of `service`.
+    pub fn request(&self, service: &str, spec: ContainerSpec) -> CreateContainer {
+        let instance = Instance { service: service.parse().unwrap(), number: 1 };
+        let deploy: DeployId = "d1".parse().unwrap();
+        CreateContainer {
+            name: self.container_name(service),
+            spec,
+            labels: label::of_container(&self.stack, &instance, &deploy),
+            networks: BTreeMap::new(),
+        }
+    }
+
+    pub async fn create(&self, service: &str, spec: ContainerSpec) -> ContainerId {
+        self.engine.create_container(&self.request(service, spec)).await.unwrap()
+    }
+
+    pub async fn created_and_started(&self, service: &str, spec: ContainerSpec) -> ContainerId {
+        let id = self.create(service, spec).await;
+        self.engine.start_container(&id).await.unwrap();
+        id
+    }
+
+    pub async fn inspect(&self, id: &ContainerId) -> LiveContainer {
+        self.engine.inspect_container(id).await.unwrap()
+    }
+
+    /// Looks at a container until it is as wanted. The limit only ends a test that would fail anyway.
+    pub async fn until(&self, id: &ContainerId, wanted: impl Fn(&LiveContainer) -> bool) -> LiveContainer {
+        for _ in 0..600 {
+            let container = self.inspect(id).await;
+            if wanted(&container) {
+                return container;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not as wanted within 30 s: {:?}", self.inspect(id).await.state);
+    }
+
+    pub fn network(&self, key: &str) -> NetworkSpec {
+        let subnet = unique_subnet();
+        NetworkSpec {
+            name: self.network_name(key),
+            external: false,
+            driver: None,
+            options: BTreeMap::new(),
+            pools: vec![AddressPool { subnet: format!("{subnet}0/24"), gateway: None, ip_range: None }],
+            internal: false,
+            attachable: false,
+            ipv6: false,
+            labels: label::of_network(&self.stack, key),
+        }
+    }
+
+    pub async fn created_network(&self, key: &str) -> (NetworkName, NetworkId) {
+        let spec = self.network(key);
+        let id = self.engine.create_network(&spec).await.unwrap();
+        (spec.name, id)
+    }
+
+    pub fn volume(&self, key: &str) -> VolumeSpec {
+        VolumeSpec {
+            name: self.volume_name(key),
+            external: false,
+            driver: None,
+            options: BTreeMap::new(),
+            labels: label::of_volume(&self.stack, key),
+        }
+    }
+}
+
+pub fn words(words: &[&str]) -> Vec<Text> {
+    words.iter().map(|word| Text::plain(*word)).collect()
+}
+
+pub fn strings(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}

@@ -1,0 +1,67 @@
+//! Laws of volumes and images.
+
+use evenkeel::engine::{Engine, EngineError};
+
+use super::ground::Ground;
+
+pub async fn a_volume_is_read_back<E: Engine>(ground: &Ground<E>) {
+    let mut spec = ground.volume("data");
+    spec.options =
+        [("type".to_owned(), "tmpfs".to_owned()), ("device".to_owned(), "tmpfs".to_owned())].into();
+    spec.labels.insert("mine".to_owned(), "a=b".to_owned());
+    for _ in 0..2 {
+        ground.engine.create_volume(&spec).await.unwrap();
+    }
+    let volumes = ground.engine.list_volumes().await.unwrap();
+    let found = volumes.into_iter().find(|volume| volume.spec.name == spec.name).unwrap();
+    assert_eq!(found.stack, Some(ground.stack.clone()));
+    spec.driver = Some("local".to_owned());
+    assert_eq!(found.spec, spec);
+    for _ in 0..2 {
+        ground.engine.remove_volume(&spec.name).await.unwrap();
+    }
+    let volumes = ground.engine.list_volumes().await.unwrap();
+    assert!(volumes.iter().all(|volume| volume.spec.name != spec.name));
+}
+
+pub async fn a_volume_that_is_made_otherwise_is_a_conflict<E: Engine>(ground: &Ground<E>) {
+    let spec = ground.volume("data");
+    ground.engine.create_volume(&spec).await.unwrap();
+    let mut other_labels = spec.clone();
+    other_labels.labels.insert("more".to_owned(), String::new());
+    let mut other_options = spec.clone();
+    other_options.options.insert("type".to_owned(), "tmpfs".to_owned());
+    for other in [other_labels, other_options] {
+        let created = ground.engine.create_volume(&other).await;
+        assert!(matches!(created, Err(EngineError::Conflict { .. })), "{created:?}");
+    }
+    let volumes = ground.engine.list_volumes().await.unwrap();
+    let found = volumes.into_iter().find(|volume| volume.spec.name == spec.name).unwrap();
+    assert_eq!(found.spec.labels, spec.labels);
+}
+
+pub async fn an_image_is_read_back<E: Engine>(ground: &Ground<E>) {
+    let config = ground.image.config.clone();
+    let by_name = ground.engine.inspect_image(&ground.image.reference.to_string()).await.unwrap().unwrap();
+    assert_eq!(by_name.entrypoint, config.entrypoint);
+    assert_eq!(by_name.command, config.command);
+    assert_eq!(by_name.environment, config.environment);
+    assert_eq!(by_name.labels, config.labels);
+    assert_eq!(by_name.exposed_ports, config.exposed_ports.into_iter().collect());
+    assert_eq!(by_name.volumes, config.volumes.into_iter().collect());
+    assert_eq!(
+        (Some(by_name.user.clone()), Some(by_name.working_dir.clone())),
+        (config.user, config.working_dir)
+    );
+    assert_eq!((&by_name.healthcheck, &by_name.stop_signal), (&None, &None));
+    let by_id = ground.engine.inspect_image(by_name.id.as_str()).await.unwrap();
+    assert_eq!(by_id, Some(by_name));
+}
+
+pub async fn an_image_that_is_nowhere_is_not_pulled<E: Engine>(ground: &Ground<E>) {
+    let image = "localhost:1/evenkeel/nothing:1".parse().unwrap();
+    let pulled = ground.engine.pull_image(&image, &|_| {}).await;
+    // Where no registry answers, whether it has the image stays open.
+    let expected = matches!(pulled, Err(EngineError::NotFound { .. } | EngineError::Unavailable { .. }));
+    assert!(expected, "{pulled:?}");
+}
