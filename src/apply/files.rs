@@ -1,0 +1,283 @@
+//! Lays files and folders of the repository down on the host, where containers mount them from.
+//!
+//! Each content has a place of its own, named by its digest, and is never changed there: a new content is another
+//! place and another mount, so that no running container's file changes under it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::model::desired::{ContentKind, FileContent, RepositoryContent};
+use crate::model::spec::ContentDigest;
+use crate::model::tree::RepoPath;
+
+/// The folder in which contents are laid down, as `<root>/<digest>/<name>`.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    root: PathBuf,
+}
+
+/// Why a content can't be laid down or read back.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// The file system refused.
+    #[error("{} can't be {doing}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// `written` or `read`.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name in the content could lead out of its place.
+    #[error("`{0}` can't be laid down: it is not a plain path below its folder")]
+    Name(String),
+}
+
+/// Name of a content whose path in the repository has none: the root itself.
+const ROOT_NAME: &str = "repository";
+
+impl FileStore {
+    /// The store below `root`, an absolute path. The folder is made when something is laid down.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The folder of the store.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where `content` is on the host once it is laid down.
+    pub fn host_path(&self, digest: &ContentDigest, content: &RepositoryContent) -> String {
+        self.place(digest).join(name_of(content)).to_string_lossy().into_owned()
+    }
+
+    fn place(&self, digest: &ContentDigest) -> PathBuf {
+        // A digest is a word; whatever else it might be must not lead anywhere.
+        self.root.join(digest.0.replace(['/', '.'], "_"))
+    }
+
+    /// Lays `content` down: readable by all, writable by nobody, on the disk when this returns. What is there already
+    /// stays; what somebody changed there is put right.
+    pub fn lay_down(&self, digest: &ContentDigest, content: &RepositoryContent) -> Result<(), FilesError> {
+        let place = self.place(digest);
+        make_folder(&place)?;
+        let target = place.join(name_of(content));
+        match &content.kind {
+            ContentKind::File(file) => write_file(&target, file),
+            ContentKind::Folder(files) => write_folder(&target, files),
+        }
+    }
+
+    /// What is laid down under `digest`, for showing how it differs from what is to come. Its path is only its name:
+    /// where in the repository it was is not on record.
+    pub fn read_back(&self, digest: &ContentDigest) -> Result<Option<RepositoryContent>, FilesError> {
+        let place = self.place(digest);
+        let entries = match fs::read_dir(&place) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(FilesError::Io { path: place, doing: "read", source }),
+        };
+        let mut names: Vec<_> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.file_name())
+            .filter(|name| !is_partial(name))
+            .collect();
+        names.sort();
+        let Some(name) = names.into_iter().next() else { return Ok(None) };
+        let path = place.join(&name);
+        let failed = |source| FilesError::Io { path: path.clone(), doing: "read", source };
+        let kind = if fs::symlink_metadata(&path).map_err(failed)?.is_dir() {
+            let mut files = BTreeMap::new();
+            read_folder(&path, "", &mut files).map_err(failed)?;
+            ContentKind::Folder(files)
+        } else {
+            ContentKind::File(read_file(&path).map_err(failed)?)
+        };
+        Ok(Some(RepositoryContent { path: name.to_string_lossy().into_owned(), kind }))
+    }
+}
+
+fn name_of(content: &RepositoryContent) -> &str {
+    content.path.rsplit('/').next().filter(|name| !matches!(*name, "" | "." | "..")).unwrap_or(ROOT_NAME)
+}
+
+fn is_partial(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().starts_with(PARTIAL_PREFIX)
+}
+
+/// Files that are being written begin so; after a crash one may be left, which the next writer replaces.
+const PARTIAL_PREFIX: &str = ".evenkeel-";
+
+fn written<T>(path: &Path, result: io::Result<T>) -> Result<T, FilesError> {
+    result.map_err(|source| FilesError::Io { path: path.to_owned(), doing: "written", source })
+}
+
+fn make_folder(path: &Path) -> Result<(), FilesError> {
+    written(path, fs::create_dir_all(path))?;
+    // The user of a container reads it, whatever this process's umask is.
+    written(path, fs::set_permissions(path, Permissions::from_mode(0o755)))
+}
+
+/// Writes every file of a folder and takes away what doesn't belong there. A file that is as it should be isn't
+/// touched: a container may have it open.
+fn write_folder(target: &Path, files: &BTreeMap<String, FileContent>) -> Result<(), FilesError> {
+    make_folder(target)?;
+    for (name, file) in files {
+        let path = RepoPath::root()
+            .join(name)
+            .ok()
+            .filter(|path| path.as_str() == name)
+            .ok_or_else(|| FilesError::Name(name.clone()))?;
+        let mut folder = target.to_owned();
+        let mut parts: Vec<&str> = path.as_str().split('/').collect();
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            folder.push(part);
+            make_folder(&folder)?;
+        }
+        write_file(&folder.join(last), file)?;
+    }
+    let mut found = BTreeMap::new();
+    let listed = read_folder(target, "", &mut found);
+    listed.map_err(|source| FilesError::Io { path: target.to_owned(), doing: "read", source })?;
+    for foreign in found.keys().filter(|name| !files.contains_key(*name)) {
+        let path = target.join(foreign);
+        written(&path, fs::remove_file(&path))?;
+    }
+    Ok(())
+}
+
+fn mode_of(file: &FileContent) -> u32 {
+    if file.executable { 0o555 } else { 0o444 }
+}
+
+/// Writes a file in one move: whoever looks sees all of it or none.
+fn write_file(target: &Path, file: &FileContent) -> Result<(), FilesError> {
+    if is_intact(target, file) {
+        return Ok(());
+    }
+    let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
+        return Err(FilesError::Name(target.display().to_string()));
+    };
+    let partial = folder.join(format!("{PARTIAL_PREFIX}{}", name.to_string_lossy()));
+    written(&partial, fs::remove_file(&partial).or_else(|error| absent_is_fine(&error)))?;
+    let mut out =
+        written(&partial, OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial))?;
+    written(&partial, out.write_all(&file.bytes))?;
+    written(&partial, out.set_permissions(Permissions::from_mode(mode_of(file))))?;
+    written(&partial, out.sync_all())?;
+    written(target, fs::rename(&partial, target))?;
+    written(folder, File::open(folder).and_then(|folder| folder.sync_all()))
+}
+
+fn absent_is_fine(error: &io::Error) -> io::Result<()> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(io::Error::from(error.kind())) }
+}
+
+fn is_intact(target: &Path, file: &FileContent) -> bool {
+    fs::symlink_metadata(target).is_ok_and(|metadata| {
+        metadata.is_file()
+            && metadata.permissions().mode() & 0o777 == mode_of(file)
+            && metadata.len() == file.bytes.len() as u64
+    }) && fs::read(target).is_ok_and(|bytes| bytes == file.bytes)
+}
+
+fn read_file(path: &Path) -> io::Result<FileContent> {
+    let executable = fs::metadata(path)?.permissions().mode() & 0o100 != 0;
+    Ok(FileContent { bytes: fs::read(path)?, executable })
+}
+
+fn read_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, FileContent>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let path = format!("{prefix}{}", name.to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            read_folder(&entry.path(), &format!("{path}/"), files)?;
+        } else if !is_partial(&name) {
+            files.insert(path, read_file(&entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str, executable: bool) -> FileContent {
+        FileContent { bytes: text.as_bytes().to_vec(), executable }
+    }
+
+    fn digest() -> ContentDigest {
+        ContentDigest("0a".repeat(32))
+    }
+
+    fn folder(files: &[(&str, FileContent)]) -> RepositoryContent {
+        let files = files.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect();
+        RepositoryContent { path: "manifests/monitoring/rules".into(), kind: ContentKind::Folder(files) }
+    }
+
+    #[test]
+    fn a_file_lies_under_its_digest_and_can_only_be_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().join("files"));
+        let content = RepositoryContent {
+            path: "m/prometheus.yml".into(),
+            kind: ContentKind::File(file("a: 1", false)),
+        };
+        store.lay_down(&digest(), &content).unwrap();
+        let path = store.host_path(&digest(), &content);
+        assert_eq!(path, format!("{}/{}/prometheus.yml", store.root().display(), digest()));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a: 1");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
+        let back = store.read_back(&digest()).unwrap().unwrap();
+        assert_eq!((back.path.as_str(), back.kind), ("prometheus.yml", content.kind));
+    }
+
+    #[test]
+    fn a_folder_is_put_right_when_somebody_changed_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().to_owned());
+        let content = folder(&[("a.yml", file("a", false)), ("sub/run.sh", file("#!", true))]);
+        store.lay_down(&digest(), &content).unwrap();
+        let path = PathBuf::from(store.host_path(&digest(), &content));
+        fs::remove_file(path.join("a.yml")).unwrap();
+        fs::write(path.join("foreign"), "x").unwrap();
+        store.lay_down(&digest(), &content).unwrap();
+        assert_eq!(store.read_back(&digest()).unwrap().unwrap().kind, content.kind);
+        assert!(!path.join("foreign").exists());
+    }
+
+    #[test]
+    fn laying_down_again_touches_nothing() {
+        use std::os::unix::fs::MetadataExt;
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().to_owned());
+        let content = folder(&[("a.yml", file("a", false))]);
+        let inode = || {
+            let path = PathBuf::from(store.host_path(&digest(), &content)).join("a.yml");
+            fs::metadata(path).unwrap().ino()
+        };
+        store.lay_down(&digest(), &content).unwrap();
+        let before = inode();
+        store.lay_down(&digest(), &content).unwrap();
+        assert_eq!(inode(), before);
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().join("files"));
+        for name in ["../x", "/etc/x", "a/../../x", "a//b", ""] {
+            let result = store.lay_down(&digest(), &folder(&[(name, file("x", false))]));
+            assert!(matches!(result, Err(FilesError::Name(_))), "{name:?} gave {result:?}");
+        }
+        assert_eq!(store.read_back(&ContentDigest("../..".into())).unwrap(), None);
+    }
+}

@@ -1,0 +1,287 @@
+//! Decides whether a container that was just started may be trusted.
+//!
+//! [`judge`] is pure: it looks at what was seen so far and never waits. [`wait`] sees and waits and decides nothing.
+//! A gate that hasn't passed by its deadline has failed; there is no third ending.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::model::desired::{Expect, Gate, HttpGate};
+use crate::model::live::{Health, Status};
+use crate::model::spec::{HealthTest, Healthcheck};
+
+pub mod probe;
+pub mod wait;
+
+pub use wait::{Waited, wait};
+
+/// A gate's deadline where it names none.
+pub const DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+/// How long a container must run where nothing else is asked of it.
+pub const STABLE_FOR: Duration = Duration::from_secs(2);
+
+/// What was seen of a container since its gate began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Time since the gate began, which is right after the container was started.
+    pub since_start: Duration,
+    /// Its status; absent if it isn't there any more.
+    pub status: Option<Status>,
+    /// How long it has been seen running without a restart.
+    pub running_for: Duration,
+    /// How often it was restarted since the gate began.
+    pub restarts: u32,
+    /// What Docker's own health check says; absent where there is none.
+    pub health: Option<Health>,
+    /// How the container's health check went when it was run for the gate.
+    pub check: Probed,
+    /// How the HTTP request went.
+    pub http: Probed,
+    /// How the connection went.
+    pub tcp: Probed,
+}
+
+/// How a probe went. One that has passed stays passed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Probed {
+    /// It wasn't made yet.
+    #[default]
+    NotYet,
+    /// It was good.
+    Passed,
+    /// The last one was not, and this is why.
+    Failed(String),
+}
+
+impl Probed {
+    fn last(&self) -> Option<&str> {
+        match self {
+            Self::NotYet | Self::Passed => None,
+            Self::Failed(why) => Some(why),
+        }
+    }
+}
+
+/// What is to be made of what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is too early to say.
+    Waiting(WaitingFor),
+    /// Everything that must hold, holds.
+    Passed,
+    /// It will not pass.
+    Failed(GateFailure),
+}
+
+/// What a gate still waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitingFor {
+    /// That the container runs.
+    Running,
+    /// That its process has ended.
+    Completed,
+    /// Its own health check.
+    Health,
+    /// The answer to an HTTP request.
+    Http {
+        /// Port of the container.
+        port: u16,
+        /// Path and query.
+        path: String,
+    },
+    /// A port that accepts connections.
+    Tcp(u16),
+    /// That it has run for so long.
+    Stable(Duration),
+}
+
+impl fmt::Display for WaitingFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => f.pad("it to run"),
+            Self::Completed => f.pad("it to complete"),
+            Self::Health => f.pad("its health check"),
+            Self::Http { port, path } => f.pad(&format!("http :{port}{path}")),
+            Self::Tcp(port) => f.pad(&format!("port {port}")),
+            Self::Stable(time) => f.pad(&format!("{} s without a restart", time.as_secs_f32())),
+        }
+    }
+}
+
+/// Why a gate will not pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateFailure {
+    /// The process ended where it was to stay, or with a failure where it was to end.
+    #[error("its process exited with {code}{}", if *out_of_memory { ": it was killed for want of memory" } else { "" })]
+    Exited {
+        /// The process's status.
+        code: i64,
+        /// Whether the kernel killed it for its memory.
+        out_of_memory: bool,
+    },
+    /// Docker restarted it, or is about to.
+    #[error("it was restarted while it was to become ready")]
+    Restarted,
+    /// It is being removed.
+    #[error("it is dead")]
+    Dead,
+    /// Somebody removed it.
+    #[error("it was removed while it was to become ready")]
+    Gone,
+    /// Docker's own health check gave up.
+    #[error("it is unhealthy{}", last_words(last.as_deref()))]
+    Unhealthy {
+        /// Why the last probe failed, as far as known.
+        last: Option<String>,
+    },
+    /// No health probe was good in all the time that the health check allows.
+    #[error("its health check did not pass within {} s{}", within.as_secs_f32(), last_words(last.as_deref()))]
+    NeverHealthy {
+        /// The time that the health check allows.
+        within: Duration,
+        /// Why the last probe failed, as far as known.
+        last: Option<String>,
+    },
+    /// The deadline has passed.
+    #[error("still waiting for {waiting} after {} s{}", within.as_secs_f32(), last_words(last.as_deref()))]
+    Deadline {
+        /// The deadline.
+        within: Duration,
+        /// What had not passed.
+        waiting: WaitingFor,
+        /// Why the last probe failed, as far as known.
+        last: Option<String>,
+    },
+    /// A probe has nowhere to go.
+    #[error("port {port} can't be asked: the container has no address of its own on this host")]
+    NoAddress {
+        /// Port of the container.
+        port: u16,
+    },
+}
+
+fn last_words(last: Option<&str>) -> String {
+    last.map(|last| format!(", at last: {last}")).unwrap_or_default()
+}
+
+/// Judges `gate` by what was `seen`. `health` is the container's own health check, the image's included.
+///
+/// # Guarantees
+/// - What can't pass any more fails at once, not at the deadline.
+/// - Every wait ends: with the time passing and nothing else, `Waiting` becomes `Failed`.
+pub fn judge(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Verdict {
+    // Exhaustive on purpose: a new field of `Gate` must be thought about here.
+    let Gate { expect, http, tcp, stable_for, deadline } = gate;
+    let waiting = match ended(*expect, seen) {
+        Some(verdict @ (Verdict::Passed | Verdict::Failed(_))) => return verdict,
+        Some(Verdict::Waiting(waiting)) => waiting,
+        None => match pending(http.as_ref(), *tcp, (*stable_for, health), seen) {
+            Some(waiting) => waiting,
+            None => return Verdict::Passed,
+        },
+    };
+    let deadline = deadline.unwrap_or(DEADLINE);
+    if let (WaitingFor::Health, Some(within)) = (&waiting, budget(health))
+        && within <= seen.since_start
+    {
+        return Verdict::Failed(GateFailure::NeverHealthy { within, last: last_of(&waiting, seen) });
+    }
+    if deadline <= seen.since_start {
+        let last = last_of(&waiting, seen);
+        return Verdict::Failed(GateFailure::Deadline { within: deadline, waiting, last });
+    }
+    Verdict::Waiting(waiting)
+}
+
+/// What the status alone says; nothing if the container runs as it should.
+fn ended(expect: Expect, seen: &Seen) -> Option<Verdict> {
+    let failed = |failure| Some(Verdict::Failed(failure));
+    let Some(status) = seen.status else { return failed(GateFailure::Gone) };
+    if seen.restarts > 0 {
+        return failed(GateFailure::Restarted);
+    }
+    match (status, expect) {
+        (Status::Exited { code: 0, .. }, Expect::Completed) => Some(Verdict::Passed),
+        (Status::Exited { code, out_of_memory }, Expect::Completed | Expect::Running) => {
+            failed(GateFailure::Exited { code, out_of_memory })
+        }
+        (Status::Restarting, _) => failed(GateFailure::Restarted),
+        (Status::Dead, _) => failed(GateFailure::Dead),
+        (Status::Created | Status::Paused | Status::Running, Expect::Completed) => {
+            Some(Verdict::Waiting(WaitingFor::Completed))
+        }
+        (Status::Created | Status::Paused, Expect::Running) => Some(Verdict::Waiting(WaitingFor::Running)),
+        (Status::Running, Expect::Running) => match seen.health {
+            Some(Health::Unhealthy) => {
+                failed(GateFailure::Unhealthy { last: seen.check.last().map(str::to_owned) })
+            }
+            Some(Health::Healthy | Health::Starting) | None => None,
+        },
+    }
+}
+
+/// The first thing that a running container still has to show.
+fn pending(
+    http: Option<&HttpGate>,
+    tcp: Option<u16>,
+    (stable_for, health): (Option<Duration>, Option<&Healthcheck>),
+    seen: &Seen,
+) -> Option<WaitingFor> {
+    let has_check = probes(health).is_some();
+    let is_healthy = seen.check == Probed::Passed || seen.health == Some(Health::Healthy);
+    if has_check && !is_healthy {
+        return Some(WaitingFor::Health);
+    }
+    if let Some(http) = http.filter(|_| seen.http != Probed::Passed) {
+        return Some(WaitingFor::Http { port: http.port, path: http.path.clone() });
+    }
+    if let Some(port) = tcp.filter(|_| seen.tcp != Probed::Passed) {
+        return Some(WaitingFor::Tcp(port));
+    }
+    let asks_nothing = !has_check && http.is_none() && tcp.is_none();
+    let stable_for = stable_for.unwrap_or(if asks_nothing { STABLE_FOR } else { Duration::ZERO });
+    (seen.running_for < stable_for).then_some(WaitingFor::Stable(stable_for))
+}
+
+fn last_of(waiting: &WaitingFor, seen: &Seen) -> Option<String> {
+    let probed = match waiting {
+        WaitingFor::Health => &seen.check,
+        WaitingFor::Http { .. } => &seen.http,
+        WaitingFor::Tcp(_) => &seen.tcp,
+        WaitingFor::Running | WaitingFor::Completed | WaitingFor::Stable(_) => return None,
+    };
+    probed.last().map(str::to_owned)
+}
+
+/// The command of a health check, if it has one.
+pub fn probes(health: Option<&Healthcheck>) -> Option<&HealthTest> {
+    match health?.test.as_ref()? {
+        HealthTest::Disabled => None,
+        test @ (HealthTest::Exec(_) | HealthTest::Shell(_)) => Some(test),
+    }
+}
+
+/// The time after which Docker itself would have given up on a container that never was healthy: the start period,
+/// then so many probes, each with its interval and as long as it may take.
+fn budget(health: Option<&Healthcheck>) -> Option<Duration> {
+    let Healthcheck { test: _, interval, timeout, start_period, retries } = health?;
+    let round = interval.unwrap_or(DOCKER_INTERVAL).saturating_add(timeout.unwrap_or(DOCKER_TIMEOUT));
+    let rounds = round.saturating_mul(retries.filter(|retries| *retries > 0).unwrap_or(DOCKER_RETRIES));
+    Some(start_period.unwrap_or_default().saturating_add(rounds))
+}
+
+/// Docker's default time between two probes.
+const DOCKER_INTERVAL: Duration = Duration::from_secs(30);
+/// Docker's default for the longest time of one probe.
+const DOCKER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Docker's default for the failed probes in a row that make a container unhealthy.
+const DOCKER_RETRIES: u32 = 3;
+
+/// The longest time of one probe of `health`.
+pub fn probe_timeout(health: Option<&Healthcheck>) -> Duration {
+    health.and_then(|health| health.timeout).filter(|timeout| !timeout.is_zero()).unwrap_or(DOCKER_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Ends what was cut off: the controller was killed, or the machine went down, in the middle of a deploy.
+//!
+//! Needs neither Git nor a registry: the ledger says what there was before, the host says what there is.
+
+use tracing::{Instrument, info, info_span, warn};
+
+use super::ledger::history::Unfinished;
+use super::ledger::{Ending, LedgerError, Quarantine};
+use super::secrets::Secrets;
+use super::{StepFailure, Tools, back, off_the_loop};
+use crate::engine::Engine;
+use crate::model::name::{DeployId, StackName};
+use crate::plan::OpenDeploy;
+
+/// What became of a deploy that had been cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a recovery that failed must be told"]
+pub enum Recovered {
+    /// It had committed. What is missing of it, the next plan sees as drift.
+    Forward(DeployId),
+    /// It had not committed. What ran before runs again.
+    Back(DeployId),
+    /// It had not committed, and the way back failed: somebody must look.
+    BackFailed {
+        /// The deploy.
+        deploy: DeployId,
+        /// What of the way back failed.
+        failures: Vec<StepFailure>,
+    },
+}
+
+/// Where a deploy that was cut off goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Course {
+    Forward(DeployId),
+    Back { open: OpenDeploy, why: String },
+}
+
+/// Only the commit decides: with it forward, without it back, wherever the steps were.
+fn course(unfinished: Unfinished) -> Course {
+    let Unfinished { deploy, committed, failure } = unfinished;
+    if committed {
+        Course::Forward(deploy.id)
+    } else {
+        let why = failure.unwrap_or_else(|| "it was cut off before it committed".to_owned());
+        Course::Back { open: deploy, why }
+    }
+}
+
+/// Ends the deploy of `stack` that was cut off, if there is one.
+///
+/// # Guarantees
+/// Afterwards the stack is at the new state or back at the old one. Being cut off again, it may be called again, as
+/// often as it takes.
+///
+/// # Errors
+/// When the ledger can't be read or written. Then nothing was done.
+pub async fn recover<E: Engine>(
+    engine: &E,
+    stack: &StackName,
+    tools: Tools<'_>,
+) -> Result<Option<Recovered>, LedgerError> {
+    let Some(unfinished) = off_the_loop(|| tools.ledger.open_deploy(stack))? else { return Ok(None) };
+    let span = info_span!("recover", %stack, deploy = %unfinished.deploy.id);
+    run(engine, tools, course(unfinished)).instrument(span).await.map(Some)
+}
+
+async fn run<E: Engine>(engine: &E, tools: Tools<'_>, course: Course) -> Result<Recovered, LedgerError> {
+    let end =
+        |deploy: &DeployId, ending| off_the_loop(|| tools.ledger.end(deploy, ending, tools.clock.now()));
+    match course {
+        Course::Forward(deploy) => {
+            info!("the deploy had committed");
+            end(&deploy, Ending::Done)?;
+            Ok(Recovered::Forward(deploy))
+        }
+        Course::Back { open, why } => {
+            warn!(why, "the deploy had not committed and goes back");
+            // Being killed is no fault of what was desired. If it had failed before, that is on record.
+            off_the_loop(|| tools.ledger.abort(&open.id, &why, Quarantine::No, tools.clock.now()))?;
+            let failures = back::go_back(engine, tools, &open, &Secrets::default()).await;
+            let deploy = open.id;
+            if failures.is_empty() {
+                end(&deploy, Ending::RolledBack)?;
+                info!("back at what ran before");
+                return Ok(Recovered::Back(deploy));
+            }
+            // What failed for a passing reason is tried again by the next recovery.
+            if !failures.iter().any(|failure| failure.transient) {
+                end(&deploy, Ending::RollbackFailed)?;
+            }
+            warn!(failures = failures.len(), "rollback failed");
+            Ok(Recovered::BackFailed { deploy, failures })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Checkpoint;
+
+    fn unfinished(committed: bool, failure: Option<&str>) -> Unfinished {
+        let deploy = OpenDeploy {
+            id: "01".parse().unwrap(),
+            stack: "auren-dev".parse().unwrap(),
+            checkpoint: Checkpoint::default(),
+        };
+        Unfinished { deploy, committed, failure: failure.map(str::to_owned) }
+    }
+
+    #[test]
+    fn only_the_commit_decides() {
+        assert!(matches!(course(unfinished(true, None)), Course::Forward(_)));
+        assert!(matches!(course(unfinished(true, Some("late"))), Course::Forward(_)));
+        let Course::Back { why, .. } = course(unfinished(false, None)) else { panic!("not back") };
+        assert_eq!(why, "it was cut off before it committed");
+        let Course::Back { why, .. } = course(unfinished(false, Some("start x: no"))) else {
+            panic!("not back")
+        };
+        assert_eq!(why, "start x: no");
+    }
+}

@@ -1,0 +1,91 @@
+//! Keeps what is sensitive out of what is shown: containers like to log their environment when they fail.
+
+use std::collections::BTreeSet;
+
+use crate::model::live::Live;
+use crate::model::spec::{ContainerSpec, HealthTest};
+use crate::model::text::{REDACTED, Text};
+use crate::plan::Plan;
+use crate::plan::step::Action;
+
+/// Shorter texts aren't looked for: they would be found everywhere and hide what the line says.
+const SHORTEST_CHARS: usize = 4;
+
+/// The sensitive texts that the containers of a plan are given.
+#[derive(Clone, Default)]
+pub(super) struct Secrets {
+    texts: BTreeSet<String>,
+}
+
+impl Secrets {
+    pub(super) fn of_plan(plan: &Plan) -> Self {
+        let mut secrets = Self::default();
+        for step in &plan.steps {
+            if let Action::Create { spec, .. } = &step.action {
+                secrets.add(spec);
+            }
+        }
+        secrets
+    }
+
+    /// These, and those of the containers that are there.
+    pub(super) fn with_live(&self, live: &Live) -> Self {
+        let mut secrets = self.clone();
+        for container in live.containers.values() {
+            secrets.add(&container.spec);
+        }
+        secrets
+    }
+
+    fn add(&mut self, spec: &ContainerSpec) {
+        let test = match spec.healthcheck.as_ref().and_then(|health| health.test.as_ref()) {
+            None | Some(HealthTest::Disabled) => &[],
+            Some(HealthTest::Exec(command)) => command.as_slice(),
+            Some(HealthTest::Shell(line)) => std::slice::from_ref(line),
+        };
+        let given = spec
+            .environment
+            .values()
+            .chain(spec.command.iter().flatten())
+            .chain(spec.entrypoint.iter().flatten())
+            .chain(test);
+        for text in given.filter(|text| text.is_sensitive()).map(Text::expose) {
+            let parts = text.lines().chain(password_of_url(text));
+            self.texts.extend(parts.filter(|part| part.chars().count() >= SHORTEST_CHARS).map(str::to_owned));
+        }
+    }
+
+    /// The text without what is sensitive in it.
+    pub(super) fn strike(&self, text: &str) -> String {
+        // The longest first, so that no rest of one remains beside a shorter one found in it.
+        let mut texts: Vec<&String> = self.texts.iter().collect();
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        texts.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+    }
+}
+
+/// The password in `scheme://user:password@host`: programs log it without the rest.
+fn password_of_url(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("://")?;
+    let (user, _) = rest.rsplit_once('@')?;
+    user.split_once(':').map(|(_, password)| password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sensitive_values_are_struck_and_others_stay() {
+        let mut spec = ContainerSpec::of_image("redis".parse().unwrap());
+        spec.environment.insert("URL".into(), Text::sensitive("postgres://me:hunter22@db/x"));
+        spec.environment.insert("TOKEN".into(), Text::sensitive("hunter22-and-more"));
+        spec.environment.insert("SHORT".into(), Text::sensitive("on"));
+        spec.environment.insert("LEVEL".into(), Text::plain("debug"));
+        spec.healthcheck = None;
+        let mut secrets = Secrets::default();
+        secrets.add(&spec);
+        let line = "on debug: bad password hunter22 or token hunter22-and-more";
+        assert_eq!(secrets.strike(line), "on debug: bad password (sensitive) or token (sensitive)");
+    }
+}

@@ -1,0 +1,310 @@
+//! Carries out one step: an action becomes calls of the engine. A match without any policy.
+//!
+//! Every action may be carried out twice with the effect of once: replies get lost, and a call is then made again.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::files::FilesError;
+use super::gate::wait::Watch;
+use super::gate::{GateFailure, Waited, wait};
+use super::ledger::memory::Settled;
+use super::ledger::{Direction, LedgerError};
+use super::progress::Event;
+use super::secrets::Secrets;
+use super::words::{self, Names};
+use super::{StepFailure, Tools, off_the_loop, settled};
+use crate::engine::{Engine, EngineError, UpdateContainer, stand_in};
+use crate::model::desired::{Gate, RepositoryContent};
+use crate::model::image::ImageRef;
+use crate::model::name::{ContainerId, DeployId, Instance, NetworkId, NetworkName, StackName};
+use crate::model::spec::{ContentDigest, Resources, RestartPolicy};
+use crate::plan::Plan;
+use crate::plan::step::{Action, NetworkRef, Target};
+
+/// Where steps are carried out, and what they have made so far.
+pub(super) struct Site<'a, E> {
+    pub(super) engine: &'a E,
+    pub(super) tools: Tools<'a>,
+    pub(super) deploy: &'a DeployId,
+    pub(super) stack: &'a StackName,
+    pub(super) contents: &'a BTreeMap<ContentDigest, RepositoryContent>,
+    pub(super) direction: Direction,
+    pub(super) names: Names,
+    pub(super) secrets: Secrets,
+    pub(super) made: Made,
+    /// Ends waits and pulls.
+    pub(super) halt: CancellationToken,
+    /// What a commit writes; absent on the way back, which has none.
+    pub(super) plan: Option<&'a Plan>,
+}
+
+/// What the steps of a plan have made: the later ones refer to it.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    containers: Mutex<BTreeMap<Instance, ContainerId>>,
+    networks: Mutex<BTreeMap<NetworkName, NetworkId>>,
+}
+
+impl Made {
+    pub(super) fn container(&self, instance: &Instance) -> Option<ContainerId> {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner).get(instance).cloned()
+    }
+
+    fn network(&self, name: &NetworkName) -> Option<NetworkId> {
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(super) fn add_container(&self, instance: &Instance, id: ContainerId) {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(instance.clone(), id);
+    }
+
+    pub(super) fn add_network(&self, name: &NetworkName, id: NetworkId) {
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), id);
+    }
+}
+
+/// Why a step did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Gate(#[from] GateFailure),
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the image `{image}` is not in its registry, or this host may not read it")]
+    NoImage { image: ImageRef, source: Box<EngineError> },
+    #[error(
+        "the image `{0}` can't be made: this Evenkeel was built without a static C library; name another image"
+    )]
+    NoStandIn(ImageRef),
+    #[error("the files of the repository with the digest {0} are not at hand")]
+    NoContent(ContentDigest),
+    /// The plan contradicts itself. The checker should have refused it.
+    #[error("BUG: the plan {0}")]
+    Plan(String),
+    /// Somebody said to halt; no failure.
+    #[error("halted")]
+    Halted,
+}
+
+impl StepError {
+    /// Whether the same step may succeed later though nothing that is desired changes.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_transient(),
+            // A full disk is no fault of what is desired.
+            Self::Files(FilesError::Io { .. }) | Self::Ledger(_) | Self::Halted => true,
+            Self::Gate(_)
+            | Self::Files(FilesError::Name(_))
+            | Self::NoImage { .. }
+            | Self::NoStandIn(_)
+            | Self::NoContent(_)
+            | Self::Plan(_) => false,
+        }
+    }
+}
+
+/// Pauses between the attempts of a call that may succeed later.
+const PAUSES_FORWARD: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
+/// The same on the way back, where giving up costs more.
+const PAUSES_BACK: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5)];
+
+/// Most log lines of a container that failed.
+const LOG_LINES: u32 = 20;
+
+impl<E: Engine> Site<'_, E> {
+    /// Carries out one action.
+    pub(super) async fn perform(&self, action: &Action) -> Result<(), StepError> {
+        let engine = self.engine;
+        match action {
+            Action::PullImage(image) => self.pull(image).await,
+            Action::CreateNetwork(spec) => self.create_network(spec).await,
+            Action::CreateVolume(spec) => self.try_again(|| engine.create_volume(spec)).await,
+            Action::LayDown(digest) => self.lay_down(digest),
+            Action::Create { instance, name, spec, networks } => {
+                self.create(instance, name, spec, networks).await
+            }
+            Action::Fence(container) => {
+                self.update(container, Some(RestartPolicy::No), &Resources::default()).await
+            }
+            Action::Stop { target, grace } => {
+                let id = self.resolve(target)?;
+                self.try_again(|| engine.stop_container(&id, *grace)).await
+            }
+            Action::Start(target) => {
+                let id = self.resolve(target)?;
+                self.try_again(|| engine.start_container(&id)).await
+            }
+            Action::Await { instance, target, gate } => self.wait_for(instance, target, gate).await,
+            Action::Update { target, restart, resources } => {
+                self.update(&self.resolve(target)?, *restart, resources).await
+            }
+            Action::Disconnect { container, network } => {
+                self.try_again(|| engine.disconnect_network(network, container)).await
+            }
+            Action::Connect { container, name, network, attachment } => {
+                let network = self.network(name, network)?;
+                self.connect(container, (name, &network), attachment).await
+            }
+            Action::Commit => self.commit(),
+            Action::Release { target, restart } => {
+                self.update(&self.resolve(target)?, Some(*restart), &Resources::default()).await
+            }
+            Action::Rename { target, name } => {
+                let id = self.resolve(target)?;
+                self.try_again(|| engine.rename_container(&id, name)).await
+            }
+            Action::Remove(container) => self.remove(container).await,
+            Action::RemoveNetwork(network) => self.try_again(|| engine.remove_network(network)).await,
+        }
+    }
+
+    /// What went wrong, for people, with the last words of the container.
+    pub(super) async fn failure(&self, action: &Action, error: &StepError) -> StepFailure {
+        let target = words::target_of(action);
+        let container = target.as_ref().and_then(|target| self.resolve(target).ok());
+        let log_tail = match container {
+            // The reason is worth having, but nothing is lost without it.
+            Some(container) => self.engine.logs(&container, LOG_LINES).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        StepFailure {
+            what: self.names.words(action),
+            instance: target.and_then(|target| self.names.instance(&target)),
+            cause: self.secrets.strike(&words::chain(error)),
+            transient: error.is_transient(),
+            log_tail: log_tail.iter().map(|line| self.secrets.strike(line)).collect(),
+        }
+    }
+
+    fn resolve(&self, target: &Target) -> Result<ContainerId, StepError> {
+        match target {
+            Target::Existing(container) => Ok(container.clone()),
+            Target::New(instance) => self
+                .made
+                .container(instance)
+                .ok_or_else(|| StepError::Plan(format!("uses {instance} before it creates it"))),
+        }
+    }
+
+    pub(super) fn network(&self, name: &NetworkName, network: &NetworkRef) -> Result<NetworkId, StepError> {
+        match network {
+            NetworkRef::Existing(id) => Ok(id.clone()),
+            NetworkRef::New => self
+                .made
+                .network(name)
+                .ok_or_else(|| StepError::Plan(format!("uses the network {name} before it creates it"))),
+        }
+    }
+
+    /// Makes a call, and makes it again while it may succeed later.
+    pub(super) async fn try_again<T, F>(&self, call: impl Fn() -> F) -> Result<T, StepError>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        let pauses: &[Duration] = match self.direction {
+            Direction::Forward => &PAUSES_FORWARD,
+            Direction::Back => &PAUSES_BACK,
+        };
+        for pause in pauses {
+            match call().await {
+                Err(error) if error.is_transient() && !self.halt.is_cancelled() => {
+                    debug!(%error, "trying again");
+                    time::sleep(*pause).await;
+                }
+                result => return Ok(result?),
+            }
+        }
+        Ok(call().await?)
+    }
+
+    async fn pull(&self, image: &ImageRef) -> Result<(), StepError> {
+        let told = |progress| self.tools.progress.event(Event::Pulling { image, progress });
+        let pulled = async {
+            if *image == stand_in::reference() {
+                let layer = stand_in::layer().ok_or_else(|| StepError::NoStandIn(image.clone()))?;
+                let config = stand_in::config();
+                return self.try_again(|| self.engine.import_image(image, layer.clone(), &config)).await;
+            }
+            self.try_again(|| self.engine.pull_image(image, &told)).await.map_err(|error| match error {
+                StepError::Engine(source @ EngineError::NotFound { .. }) => {
+                    StepError::NoImage { image: image.clone(), source: Box::new(source) }
+                }
+                other => other,
+            })
+        };
+        tokio::select! {
+            biased;
+            // Cancel-safe: a cancelled token stays cancelled, and half a pull is no image.
+            () = self.halt.cancelled() => Err(StepError::Halted),
+            pulled = pulled => pulled,
+        }
+    }
+
+    fn lay_down(&self, digest: &ContentDigest) -> Result<(), StepError> {
+        let content = self.contents.get(digest).ok_or_else(|| StepError::NoContent(digest.clone()))?;
+        Ok(self.tools.files.lay_down(digest, content)?)
+    }
+
+    async fn update(
+        &self,
+        container: &ContainerId,
+        restart: Option<RestartPolicy>,
+        resources: &Resources,
+    ) -> Result<(), StepError> {
+        let update = UpdateContainer { restart, resources: resources.clone() };
+        self.try_again(|| self.engine.update_container(container, &update)).await
+    }
+
+    async fn wait_for(&self, instance: &Instance, target: &Target, gate: &Gate) -> Result<(), StepError> {
+        let id = self.resolve(target)?;
+        let watch = Watch { container: &id, gate, prober: self.tools.prober, halt: &self.halt };
+        let waited = wait(self.engine, watch, |waiting, since| {
+            let for_what = waiting.to_string();
+            self.tools.progress.event(Event::Waiting { instance, for_what: &for_what, since });
+        });
+        match waited.await {
+            Waited::Passed => Ok(()),
+            Waited::Failed(failure) => Err(failure.into()),
+            Waited::Unseen(error) => Err(error.into()),
+            Waited::Halted => Err(StepError::Halted),
+        }
+    }
+
+    fn commit(&self) -> Result<(), StepError> {
+        let Some(plan) = self.plan else {
+            return Err(StepError::Plan("of a way back has a commit".to_owned()));
+        };
+        let current = settled(plan, |instance| self.made.container(instance));
+        if current.len() != plan.outcome.len() {
+            return Err(StepError::Plan("commits containers that it didn't create".to_owned()));
+        }
+        let Tools { ledger, clock, progress, .. } = self.tools;
+        let settled = Settled { plan, current: &current };
+        off_the_loop(|| ledger.commit(self.deploy, settled, clock.now())).or_else(|error| {
+            // The write may have reached the disk although its end did not reach us: only the ledger knows.
+            let unfinished = off_the_loop(|| ledger.open_deploy(self.stack));
+            let is_committed = unfinished.is_ok_and(|open| open.is_some_and(|open| open.committed));
+            if is_committed { Ok(()) } else { Err(error) }
+        })?;
+        progress.event(Event::Committed);
+        Ok(())
+    }
+
+    async fn remove(&self, container: &ContainerId) -> Result<(), StepError> {
+        self.try_again(|| self.engine.remove_container(container)).await?;
+        Ok(self.tools.ledger.forget_retired(self.stack, container)?)
+    }
+}
