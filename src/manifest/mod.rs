@@ -1,1 +1,138 @@
-//! manifest
+//! Compose files → [`Desired`]: what the repository says, fully resolved, or everything that is wrong with it.
+//!
+//! ```text
+//! bytes ─ load ─► node tree ─ shape ─ interpolate ─► ─ overlay ─► one tree ─ lower ─► typed ─ rules ─► Desired
+//! ```
+//!
+//! Every node knows where it was written, through all of these steps, so that even an error that only shows after
+//! merging points at the very characters. Nothing here stops at the first mistake, and nothing here touches a file
+//! system, an environment or a clock: files come from a [`FileTree`], variables from the caller. No key is ignored in
+//! silence, and a missing folder or an empty result is an error, so that it can never remove a stack.
+
+mod source;
+mod diagnostic;
+mod problem;
+mod node;
+mod load;
+mod merge_keys;
+mod keys;
+mod read;
+mod units;
+mod project;
+mod variables;
+mod dotenv;
+mod interpolate;
+mod shape;
+mod overlay;
+mod compose_file;
+mod collect;
+mod content;
+mod lower;
+mod rules;
+mod render;
+
+use std::collections::BTreeMap;
+
+pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
+
+use crate::model::desired::{Desired, Revision};
+use crate::model::name::EnvironmentName;
+use crate::model::tree::{FileTree, RepoPath};
+use problem::Problems;
+
+/// What is to be resolved, and from what.
+pub struct Request<'a> {
+    /// The files.
+    pub tree: &'a dyn FileTree,
+    /// Which of them.
+    pub input: Input,
+    /// The process environment of the host. Its values are sensitive.
+    pub host_variables: &'a BTreeMap<String, String>,
+    /// What becomes of a variable that only the host has, and doesn't.
+    pub missing: MissingVariables,
+    /// Where the files came from.
+    pub revision: Revision,
+}
+
+/// Which files of a tree make the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A configuration repository, as one environment has it.
+    Repository {
+        /// The environment.
+        environment: EnvironmentName,
+    },
+    /// Compose files, the later merged over the earlier. Relative paths are relative to the folder of the first.
+    Files {
+        /// The files, at least one.
+        files: Vec<RepoPath>,
+        /// What the stack is called when no file has a `name`; made fit as Compose does.
+        default_project: String,
+    },
+}
+
+/// What becomes of a variable that is declared `{from: host}` when the host doesn't have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingVariables {
+    /// It is an error.
+    Refuse,
+    /// Some text stands for it, sensitive as the value would be: for a look without secrets, never for a deploy.
+    Placeholder,
+}
+
+/// A stack, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// What is to run.
+    pub desired: Desired,
+    /// What else the repository says.
+    pub settings: Settings,
+    /// What is worth a look.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What the repository says besides what is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The project.
+    pub project: String,
+    /// Profiles that are active, by name.
+    pub profiles: Vec<String>,
+}
+
+/// Resolves a stack.
+///
+/// # Errors
+/// Everything that is wrong, across all files.
+pub fn resolve(request: &Request<'_>) -> Result<Resolved, Report> {
+    let mut problems = Problems::default();
+    let resolved = try_resolve(&mut problems, request);
+    match (resolved, problems.finish()) {
+        (_, Err(report)) => Err(report),
+        (Some((desired, settings)), Ok(warnings)) => Ok(Resolved { desired, settings, warnings }),
+        // Whoever gives nothing has noted why, so this says only that it was forgotten.
+        (None, Ok(_)) => Err(Report::internal("nothing was resolved, and no reason was noted")),
+    }
+}
+
+/// The environments of a repository, by name.
+///
+/// # Errors
+/// When there is none, or the folder can't be read.
+pub fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, Report> {
+    project::environments(tree)
+}
+
+fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desired, Settings)> {
+    let composed = match &request.input {
+        Input::Repository { environment } => collect::repository(problems, request, environment),
+        Input::Files { files, default_project } => collect::files(problems, request, files, default_project),
+    }?;
+    let lowered = lower::lower(problems, request.tree, &composed);
+    rules::check(problems, &composed, &lowered);
+    let settings = Settings {
+        project: composed.project.clone(),
+        profiles: composed.profiles.iter().cloned().collect(),
+    };
+    Some((lower::desired(composed, lowered, request.revision.clone()), settings))
+}

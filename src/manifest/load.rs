@@ -1,0 +1,371 @@
+//! Bytes → node tree, with every limit enforced while reading.
+//!
+//! The parser's events are read one by one, so that a hostile file is refused before it costs anything: it can be
+//! neither large, deep, nor grow by aliases. Duplicate keys, tags and several documents are refused here too, for
+//! everything above relies on a plain tree. Never trusts a file's own claims about its size.
+
+use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag};
+
+use super::merge_keys;
+use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
+use super::problem::{Problem, Problems};
+use super::source::Span;
+use crate::model::tree::RepoPath;
+
+/// Largest file, in bytes.
+pub(crate) const BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting.
+pub(crate) const DEPTH_MAX: usize = 64;
+/// Most nodes that the aliases of one file may add.
+pub(crate) const ALIAS_NODES_MAX: usize = 50_000;
+/// Most bytes of text that the aliases of one file may add.
+pub(crate) const ALIAS_BYTES_MAX: usize = 4 << 20;
+
+/// Reads a file. What is wrong with it is noted in `problems`.
+pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Node> {
+    let source = match text(path, bytes) {
+        Ok(text) => problems.sources.add(path.clone(), text),
+        Err(problem) => {
+            problems.add(problem);
+            return None;
+        }
+    };
+    let file = problems.sources.get(source)?.clone();
+    let read = unwanted_character(&file.text, source).map_or_else(|| read(&file.text, source), Err);
+    match read.and_then(|mut root| merge_keys::expand(&mut root).map(|()| root)) {
+        Ok(root) => Some(root),
+        Err(problem) => {
+            problems.add(*problem);
+            None
+        }
+    }
+}
+
+fn text(path: &RepoPath, bytes: Vec<u8>) -> Result<String, Problem> {
+    if bytes.len() > BYTES_MAX {
+        let message = format!("the file has {} bytes, the limit is {BYTES_MAX}", bytes.len());
+        return Err(Problem::error("too-large", path, message));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
+        Problem::error("not-utf8", path, format!("the file is not UTF-8 text, first in line {line}"))
+            .hint("save it with the encoding UTF-8")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+fn unwanted_character(text: &str, source: u32) -> Option<Box<Problem>> {
+    let wrong = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
+    let (at, c) = text.char_indices().find(|(_, c)| wrong(*c))?;
+    let message = format!("the file has the control character U+{:04X}, which YAML forbids", u32::from(c));
+    Some(Box::new(
+        Problem::error("control-character", bytes_span(source, at, at + c.len_utf8()), message)
+            .hint("in double quotes, write it as an escape: \"\\x00\""),
+    ))
+}
+
+fn bytes_span(source: u32, start: usize, end: usize) -> Span {
+    let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    Span { source, start: number(start), end: number(end) }
+}
+
+/// A problem that ends the reading of a file. It is boxed because it is rare and large.
+pub(crate) type Fatal = Box<Problem>;
+
+fn fatal(code: &'static str, span: Span, message: impl Into<String>) -> Fatal {
+    Box::new(Problem::error(code, span, message))
+}
+
+/// A collection that is still open.
+struct Frame {
+    span: Span,
+    anchor: usize,
+    tag: Option<MergeTag>,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map { map: Map, seen: BTreeMap<String, Span>, key: Option<Key> },
+}
+
+/// The state of reading one file.
+struct Reading<'t> {
+    text: &'t str,
+    source: u32,
+    /// Where each character begins, in bytes; empty where all characters are one byte long.
+    offsets: Vec<usize>,
+    frames: Vec<Frame>,
+    anchors: BTreeMap<usize, Node>,
+    alias_nodes: usize,
+    alias_bytes: usize,
+    root: Option<Node>,
+}
+
+fn read(text: &str, source: u32) -> Result<Node, Fatal> {
+    let offsets =
+        if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
+    let mut reading = Reading {
+        text,
+        source,
+        offsets,
+        frames: Vec::new(),
+        anchors: BTreeMap::new(),
+        alias_nodes: 0,
+        alias_bytes: 0,
+        root: None,
+    };
+    let mut documents = 0;
+    let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        let (event, chars) = event.map_err(|error| reading.syntax(&error))?;
+        let span = reading.span(chars);
+        match event {
+            Event::DocumentStart(_) => {
+                documents += 1;
+                if documents > 1 {
+                    return Err(Box::new(
+                        Problem::error("several-documents", span, "a second YAML document begins here")
+                            .hint("put it into a file of its own"),
+                    ));
+                }
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            event => reading.event(event, span)?,
+        }
+    }
+    Ok(reading.root.unwrap_or(Node { span: bytes_span(source, 0, 0), tag: None, value: Value::Null }))
+}
+
+impl Reading<'_> {
+    fn byte(&self, char_index: usize) -> usize {
+        if self.offsets.is_empty() {
+            return char_index.min(self.text.len());
+        }
+        self.offsets.get(char_index).copied().unwrap_or(self.text.len())
+    }
+
+    fn span(&self, chars: CharSpan) -> Span {
+        let start = self.byte(chars.start.index());
+        bytes_span(self.source, start, self.byte(chars.end.index()).max(start))
+    }
+
+    fn syntax(&self, error: &saphyr_parser::ScanError) -> Fatal {
+        let at = self.byte(error.marker().index());
+        let length = self.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        let span = bytes_span(self.source, at, at + length);
+        let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline);
+        let line = &self.text[line_start..line_end];
+        let indentation = line.len() - line.trim_start().len();
+        if let Some(tab) = line[..indentation].find('\t') {
+            let tab = bytes_span(self.source, line_start + tab, line_start + tab + 1);
+            return Box::new(
+                Problem::error("yaml-syntax", tab, "a tab stands in the indentation, which YAML forbids")
+                    .hint("indent with spaces"),
+            );
+        }
+        fatal("yaml-syntax", span, format!("this is not YAML: {}", error.info()))
+    }
+
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = merge_tag(tag.as_deref(), span)?;
+                self.scalar((text.into_owned(), style), anchor, tag, span)
+            }
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::SequenceStart(anchor, tag) => {
+                self.open(Content::List(Vec::new()), anchor, tag.as_deref(), span)
+            }
+            Event::MappingStart(anchor, tag) => {
+                let content = Content::Map { map: Map::default(), seen: BTreeMap::new(), key: None };
+                self.open(content, anchor, tag.as_deref(), span)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn awaits_key(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
+    }
+
+    fn open(
+        &mut self,
+        content: Content,
+        anchor: usize,
+        tag: Option<&Tag>,
+        span: Span,
+    ) -> Result<(), Fatal> {
+        if self.awaits_key() {
+            return Err(fatal("complex-key", span, "a key must be a plain text, not a list or a mapping"));
+        }
+        if self.frames.len() >= DEPTH_MAX {
+            let message = format!("the file is nested deeper than {DEPTH_MAX} levels");
+            return Err(fatal("too-deep", span, message));
+        }
+        let tag = merge_tag(tag, span)?;
+        self.frames.push(Frame { span, anchor, tag, content });
+        Ok(())
+    }
+
+    fn close(&mut self, end: Span) -> Result<(), Fatal> {
+        let Some(Frame { span, anchor, tag, content }) = self.frames.pop() else { return Ok(()) };
+        let (value, last) = match content {
+            Content::List(items) => {
+                let last = items.last().map(|item| item.span.end);
+                (Value::List(items), last)
+            }
+            Content::Map { map, .. } => {
+                let last = map.entries.last().map(|entry| entry.value.span.end);
+                (Value::Map(map), last)
+            }
+        };
+        // The end of an indented collection is where the next thing begins: its last child ends it better.
+        let flow = self.text[span.range().start..].starts_with(['[', '{']);
+        let end = if flow { end.end } else { last.unwrap_or(span.end) };
+        let span = Span { end: end.max(span.start), ..span };
+        self.finished(Node { span, tag, value }, anchor)
+    }
+
+    fn scalar(
+        &mut self,
+        (text, style): (String, ScalarStyle),
+        anchor: usize,
+        tag: Option<MergeTag>,
+        span: Span,
+    ) -> Result<(), Fatal> {
+        let plain = style == ScalarStyle::Plain;
+        if self.awaits_key() {
+            if plain && span.start == span.end {
+                return Err(fatal("empty-key", span, "a key is missing before this colon"));
+            }
+            return self.key(Key { text, span }, tag);
+        }
+        let null = plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
+        let value = if null {
+            Value::Null
+        } else {
+            Value::Scalar(Scalar { text, plain, taint: Taint::Literal })
+        };
+        // Where nothing was written there is nothing to mark: its key says which value is meant.
+        let span = match (&value, self.frames.last()) {
+            (Value::Null, Some(Frame { content: Content::Map { key: Some(key), .. }, .. }))
+                if span.start == span.end =>
+            {
+                key.span
+            }
+            _ => span,
+        };
+        self.finished(Node { span, tag, value }, anchor)
+    }
+
+    fn key(&mut self, key: Key, tag: Option<MergeTag>) -> Result<(), Fatal> {
+        if tag.is_some() {
+            return Err(fatal("tag", key.span, "a key can't have a tag"));
+        }
+        if let Some(Frame { content: Content::Map { seen, key: waiting, .. }, .. }) = self.frames.last_mut() {
+            if let Some(first) = seen.insert(key.text.clone(), key.span) {
+                let message = format!("the key `{}` is there twice", key.text);
+                return Err(Box::new(
+                    Problem::error("duplicate-key", key.span, message)
+                        .label("again here")
+                        .related(first, "first here")
+                        .hint("remove one of the two, or join their values"),
+                ));
+            }
+            *waiting = Some(key);
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Fatal> {
+        if self.awaits_key() {
+            return Err(fatal("complex-key", span, "an alias can't be a key"));
+        }
+        let Some(node) = self.anchors.get(&anchor) else {
+            return Err(fatal("cyclic-alias", span, "the alias refers to the value that it stands in"));
+        };
+        let node = node.clone();
+        self.charge(&node, span)?;
+        if self.frames.len() + depth(&node) > DEPTH_MAX {
+            let message = format!("with this alias the file is nested deeper than {DEPTH_MAX} levels");
+            return Err(fatal("too-deep", span, message));
+        }
+        self.finished(node, 0)
+    }
+
+    /// Counts a copy of `node` against the budget.
+    fn charge(&mut self, node: &Node, span: Span) -> Result<(), Fatal> {
+        let (nodes, bytes) = measure(node);
+        self.alias_nodes += nodes;
+        self.alias_bytes += bytes;
+        if self.alias_nodes > ALIAS_NODES_MAX || self.alias_bytes > ALIAS_BYTES_MAX {
+            let message = format!(
+                "anchors and aliases make the file too large: at most {ALIAS_NODES_MAX} values and \
+                 {ALIAS_BYTES_MAX} bytes may be repeated"
+            );
+            return Err(fatal("alias-budget", span, message));
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, node: Node, anchor: usize) -> Result<(), Fatal> {
+        if anchor != 0 {
+            self.charge(&node, node.span)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.frames.last_mut().map(|frame| &mut frame.content) {
+            None => self.root = Some(node),
+            Some(Content::List(items)) => items.push(node),
+            Some(Content::Map { map, key, .. }) => {
+                if let Some(key) = key.take() {
+                    map.entries.push(Entry { key, value: node });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
+    match tag {
+        None => Ok(None),
+        Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Ok(Some(MergeTag::Reset)),
+        Some(tag) if tag.handle == "!" && tag.suffix == "override" => Ok(Some(MergeTag::Override)),
+        Some(tag) => Err(Box::new(
+            Problem::error("tag", span, format!("the tag `{tag}` is not known here"))
+                .hint("only `!reset` and `!override` are, in override files; quote a text that begins with `!`"),
+        )),
+    }
+}
+
+fn measure(node: &Node) -> (usize, usize) {
+    let add = |sum: (usize, usize), part: (usize, usize)| (sum.0 + part.0, sum.1 + part.1);
+    match &node.value {
+        Value::Null => (1, 0),
+        Value::Scalar(scalar) => (1, scalar.text.len()),
+        Value::List(items) => items.iter().map(measure).fold((1, 0), add),
+        Value::Map(map) => map
+            .entries
+            .iter()
+            .map(|entry| add((0, entry.key.text.len()), measure(&entry.value)))
+            .fold((1, 0), add),
+    }
+}
+
+fn depth(node: &Node) -> usize {
+    let below = match &node.value {
+        Value::Null | Value::Scalar(_) => return 0,
+        Value::List(items) => items.iter().map(depth).max(),
+        Value::Map(map) => map.entries.iter().map(|entry| depth(&entry.value)).max(),
+    };
+    1 + below.unwrap_or(0)
+}

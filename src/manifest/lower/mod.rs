@@ -1,0 +1,174 @@
+//! The merged tree → typed values.
+//!
+//! Each file here reads one part of a service. Where a value can't be read a problem is noted and the reading goes
+//! on with what stands for nothing, so that the checks across services see as much as possible.
+
+mod service;
+mod process;
+mod ports;
+mod mounts;
+mod health;
+mod gate;
+mod resources;
+mod networks;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::collect::Composed;
+use super::node::{Map, Node};
+use super::problem::{Problem, Problems};
+use super::source::Span;
+use crate::model::desired::{Condition, Desired, Expect, RepositoryContent, Revision, Service};
+use crate::model::name::{NetworkKey, NetworkName, ServiceName, StackName, VolumeKey, VolumeName};
+use crate::model::spec::{ContentDigest, MountSource, NetworkSpec, PublishedPort, VolumeSpec};
+use crate::model::tree::{FileTree, RepoPath};
+
+/// Everything that was read, with the places that later checks point at.
+#[derive(Debug, Default)]
+pub(crate) struct Lowered {
+    pub(crate) services: BTreeMap<ServiceName, LoweredService>,
+    pub(crate) networks: BTreeMap<NetworkKey, (NetworkSpec, Span)>,
+    pub(crate) volumes: BTreeMap<VolumeKey, (VolumeSpec, Span)>,
+    contents: BTreeMap<ContentDigest, RepositoryContent>,
+}
+
+/// A service and where it says what.
+#[derive(Debug)]
+pub(crate) struct LoweredService {
+    pub(crate) service: Service,
+    /// Profiles that it belongs to; empty means that it always runs.
+    pub(crate) profiles: Vec<String>,
+    /// Whether one of its profiles is active, or it has none.
+    pub(crate) active: bool,
+    pub(crate) places: Places,
+}
+
+/// Where a service says what.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) name: Span,
+    pub(crate) container_name: Option<Span>,
+    pub(crate) replicas: Option<Span>,
+    pub(crate) ports: Vec<(PublishedPort, Span)>,
+    pub(crate) depends_on: BTreeMap<ServiceName, Span>,
+}
+
+/// What the reading of every part has at hand.
+pub(crate) struct Context<'a> {
+    pub(crate) problems: &'a mut Problems,
+    tree: &'a dyn FileTree,
+    stack: &'a StackName,
+    base: Option<&'a RepoPath>,
+    networks: BTreeMap<NetworkKey, (NetworkSpec, Span)>,
+    volumes: BTreeMap<VolumeKey, (VolumeSpec, Span)>,
+    contents: BTreeMap<ContentDigest, RepositoryContent>,
+    read: BTreeMap<RepoPath, Option<ContentDigest>>,
+}
+
+impl Context<'_> {
+    fn note(&mut self, problem: Problem) {
+        self.problems.add(problem);
+    }
+
+    /// The value of `key`, read by `read`, if the key is there.
+    fn optional<T>(
+        &mut self,
+        map: &Map,
+        key: &str,
+        read: impl FnOnce(&mut Problems, &Node) -> Option<T>,
+    ) -> Option<T> {
+        map.get(key).and_then(|node| read(self.problems, node))
+    }
+}
+
+/// Reads the merged tree.
+pub(crate) fn lower(problems: &mut Problems, tree: &dyn FileTree, composed: &Composed) -> Lowered {
+    let mut cx = Context {
+        problems,
+        tree,
+        stack: &composed.stack,
+        base: composed.base.as_ref(),
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        contents: BTreeMap::new(),
+        read: BTreeMap::new(),
+    };
+    let section = |name: &str| composed.root.get(name).and_then(Node::as_map);
+    for entry in section("networks").into_iter().flat_map(|map| &map.entries) {
+        networks::network(&mut cx, entry);
+    }
+    for entry in section("volumes").into_iter().flat_map(|map| &map.entries) {
+        networks::volume(&mut cx, entry);
+    }
+    let mut services = BTreeMap::new();
+    for entry in section("services").into_iter().flat_map(|map| &map.entries) {
+        if let Some(service) = service::service(&mut cx, entry, composed) {
+            services.insert(service.service.name.clone(), service);
+        }
+    }
+    expect_completion(&mut services);
+    let Context { networks, volumes, contents, .. } = cx;
+    Lowered { services, networks, volumes, contents }
+}
+
+/// A service that another waits for to complete is one that does its work and ends.
+fn expect_completion(services: &mut BTreeMap<ServiceName, LoweredService>) {
+    let awaited: BTreeSet<ServiceName> = services
+        .values()
+        .filter(|lowered| lowered.active)
+        .flat_map(|lowered| &lowered.service.depends_on)
+        .filter(|(_, dependency)| dependency.condition == Condition::Completed)
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in awaited {
+        if let Some(lowered) = services.get_mut(&name) {
+            lowered.service.gate.expect = Expect::Completed;
+        }
+    }
+}
+
+/// The desired state: active services, and only what they use.
+pub(crate) fn desired(composed: Composed, lowered: Lowered, revision: Revision) -> Desired {
+    let Lowered { services, networks, volumes, mut contents } = lowered;
+    let mut services: BTreeMap<ServiceName, Service> = services
+        .into_iter()
+        .filter(|(_, lowered)| lowered.active)
+        .map(|(name, lowered)| (name, lowered.service))
+        .collect();
+    // What is optional and not there can't be waited for.
+    let names: BTreeSet<ServiceName> = services.keys().cloned().collect();
+    for service in services.values_mut() {
+        service.depends_on.retain(|name, _| names.contains(name));
+    }
+    let joined: BTreeSet<NetworkName> =
+        services.values().flat_map(|service| service.spec.networks.keys().cloned()).collect();
+    let mut mounted: BTreeSet<VolumeName> = BTreeSet::new();
+    let mut laid_down: BTreeSet<ContentDigest> = BTreeSet::new();
+    for mount in services.values().flat_map(|service| service.spec.mounts.values()) {
+        match &mount.source {
+            MountSource::Volume(name) => drop(mounted.insert(name.clone())),
+            MountSource::Repository(digest) => drop(laid_down.insert(digest.clone())),
+            MountSource::Anonymous | MountSource::Bind(_) | MountSource::Tmpfs { .. } => {}
+        }
+    }
+    contents.retain(|digest, _| laid_down.contains(digest));
+    Desired {
+        stack: composed.stack,
+        environment: composed.environment,
+        revision,
+        tiers: composed.tiers,
+        networks: networks
+            .into_iter()
+            .filter(|(_, (spec, _))| joined.contains(&spec.name))
+            .map(|(key, (spec, _))| (key, spec))
+            .collect(),
+        volumes: volumes
+            .into_iter()
+            .filter(|(_, (spec, _))| mounted.contains(&spec.name))
+            .map(|(key, (spec, _))| (key, spec))
+            .collect(),
+        services,
+        contents,
+    }
+}

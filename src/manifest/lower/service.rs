@@ -1,0 +1,197 @@
+//! One service: from its mapping to what is run and how it is treated.
+
+use std::collections::BTreeMap;
+
+use super::super::collect::Composed;
+use super::super::keys;
+use super::super::node::{Entry, Map, Node, Value};
+use super::super::problem::{Problem, Problems, suggestion};
+use super::super::read;
+use super::super::source::Span;
+use super::{Context, LoweredService, Places, gate, health, mounts, networks, ports, process, resources};
+use crate::model::desired::{Condition, Dependency, Service};
+use crate::model::image::ImageRef;
+use crate::model::name::{ServiceName, TierName};
+use crate::model::spec::{ContainerSpec, RestartPolicy};
+
+/// Reads a service.
+pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) -> Option<LoweredService> {
+    let name: ServiceName = match entry.key.text.parse() {
+        Ok(name) => name,
+        Err(error) => {
+            cx.note(Problem::error("bad-name", entry.key.span, format!("{error}")));
+            return None;
+        }
+    };
+    let map = read::checked_map(cx.problems, &entry.value, &keys::SERVICE)?;
+    let mut spec = ContainerSpec::of_image(image(cx, map, entry.key.span)?);
+    process::read(cx, map, &mut spec);
+    switches(cx, map, &mut spec);
+    resources::read(cx, map, &mut spec);
+    let ports = ports::read(cx, map, &mut spec);
+    networks::attach(cx, map, &mut spec);
+    mounts::read(cx, map, &mut spec);
+    spec.healthcheck = map.get("healthcheck").and_then(|node| health::read(cx, node));
+    let (depends_on, dependency_places) = dependencies(cx, map);
+    let (replicas, replicas_place) = resources::replicas(cx, map);
+    let own = map.get("x-evenkeel").and_then(|node| read::checked_map(cx.problems, node, &keys::EVENKEEL));
+    let gate = own.and_then(|own| own.get("gate")).and_then(|node| gate::read(cx, node)).unwrap_or_default();
+    let tier = tier(cx, entry, own, composed)?;
+    let profiles: Vec<String> = map
+        .get("profiles")
+        .and_then(|node| read::list(cx.problems, node))
+        .into_iter()
+        .flatten()
+        .filter_map(|node| read::text(cx.problems, node).map(|scalar| scalar.text.clone()))
+        .collect();
+    let active = profiles.is_empty()
+        || composed.profiles.contains("*")
+        || profiles.iter().any(|profile| composed.profiles.contains(profile));
+    let container_name = cx.optional(map, "container_name", |problems, node| {
+        read::parsed(problems, node, "bad-name", "a container name")
+    });
+    let places = Places {
+        name: entry.key.span,
+        container_name: map.get("container_name").map(|node| node.span),
+        replicas: replicas_place,
+        ports,
+        depends_on: dependency_places,
+    };
+    let service = Service { name, tier, container_name, replicas, depends_on, gate, spec };
+    Some(LoweredService { service, profiles, active, places })
+}
+
+/// The image. Where there is none that can be read, some image stands for it, so that the reading can go on.
+fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
+    let nobody = || "unknown".parse().ok();
+    match map.get("image") {
+        Some(node) => read::parsed(cx.problems, node, "bad-image", "an image reference").or_else(nobody),
+        None => {
+            // A service with `build` is told to push the image by the check of its keys.
+            if map.get("build").is_none() {
+                cx.note(Problem::error("no-image", service, "the service has no `image`").hint("name one: `image: redis:7`"));
+            }
+            nobody()
+        }
+    }
+}
+
+/// What is on or off, and what is a single word.
+fn switches(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
+    let words = |problems: &mut Problems, node: &Node| read::text(problems, node).map(|scalar| scalar.text.clone());
+    spec.user = cx.optional(map, "user", words);
+    spec.working_dir = cx.optional(map, "working_dir", |problems, node| {
+        let found = read::text(problems, node)?;
+        if !found.text.starts_with('/') {
+            problems.add(Problem::error("bad-path", node.span, "the working directory must be an absolute path"));
+            return None;
+        }
+        Some(found.text.clone())
+    });
+    spec.hostname = cx.optional(map, "hostname", words);
+    spec.stop_signal = cx.optional(map, "stop_signal", words);
+    spec.stop_grace = cx.optional(map, "stop_grace_period", read::duration);
+    spec.init = cx.optional(map, "init", read::boolean);
+    spec.read_only = cx.optional(map, "read_only", read::boolean).unwrap_or_default();
+    spec.tty = cx.optional(map, "tty", read::boolean).unwrap_or_default();
+    spec.stdin_open = cx.optional(map, "stdin_open", read::boolean).unwrap_or_default();
+    spec.privileged = cx.optional(map, "privileged", read::boolean).unwrap_or_default();
+    spec.restart = cx.optional(map, "restart", restart).unwrap_or(RestartPolicy::No);
+}
+
+fn restart(problems: &mut Problems, node: &Node) -> Option<RestartPolicy> {
+    let found = read::text(problems, node)?;
+    if let Some(most) = found.text.strip_prefix("on-failure:") {
+        if let Ok(most) = most.parse() {
+            return Some(RestartPolicy::OnFailure(Some(most)));
+        }
+        let message = "after `on-failure:` a whole number is wanted";
+        problems.add(Problem::error("unknown-value", node.span, message));
+        return None;
+    }
+    read::word(
+        problems,
+        node,
+        &[
+            ("no", RestartPolicy::No),
+            ("always", RestartPolicy::Always),
+            ("unless-stopped", RestartPolicy::UnlessStopped),
+            ("on-failure", RestartPolicy::OnFailure(None)),
+        ],
+    )
+}
+
+fn dependencies(
+    cx: &mut Context<'_>,
+    map: &Map,
+) -> (BTreeMap<ServiceName, Dependency>, BTreeMap<ServiceName, Span>) {
+    let (mut depends_on, mut places) = (BTreeMap::new(), BTreeMap::new());
+    let Some(found) = map.get("depends_on").and_then(|node| read::map(cx.problems, node)) else {
+        return (depends_on, places);
+    };
+    for entry in &found.entries {
+        let name: ServiceName = match entry.key.text.parse() {
+            Ok(name) => name,
+            Err(error) => {
+                cx.note(Problem::error("bad-name", entry.key.span, format!("{error}")));
+                continue;
+            }
+        };
+        let mut dependency = Dependency { condition: Condition::Started, required: true };
+        if !matches!(entry.value.value, Value::Null) {
+            let Some(map) = read::checked_map(cx.problems, &entry.value, &keys::DEPENDENCY) else { continue };
+            if let Some(condition) = cx.optional(map, "condition", condition) {
+                dependency.condition = condition;
+            }
+            dependency.required = cx.optional(map, "required", read::boolean).unwrap_or(true);
+        }
+        places.insert(name.clone(), entry.key.span);
+        depends_on.insert(name, dependency);
+    }
+    (depends_on, places)
+}
+
+fn condition(problems: &mut Problems, node: &Node) -> Option<Condition> {
+    read::word(
+        problems,
+        node,
+        &[
+            ("service_started", Condition::Started),
+            ("service_healthy", Condition::Healthy),
+            ("service_completed_successfully", Condition::Completed),
+        ],
+    )
+}
+
+/// The tier: what `x-evenkeel` says, else the folder, else the only one there is.
+fn tier(cx: &mut Context<'_>, entry: &Entry, own: Option<&Map>, composed: &Composed) -> Option<TierName> {
+    let inherited = composed.folder_tiers.get(&entry.key.text).or(composed.default_tier.as_ref());
+    let Some(node) = own.and_then(|own| own.get("tier")) else {
+        if inherited.is_none() {
+            let names: Vec<&str> = composed.tiers.iter().map(TierName::as_str).collect();
+            cx.note(
+                Problem::error("no-tier", entry.key.span, format!("the service `{}` is in no tier", entry.key.text))
+                    .hint(format!(
+                        "put its file at manifests/<tier>/, or say `x-evenkeel: {{tier: …}}`; tiers: {}",
+                        names.join(", ")
+                    )),
+            );
+        }
+        return inherited.or(composed.tiers.first()).cloned();
+    };
+    let said: TierName = read::parsed(cx.problems, node, "bad-name", "a tier name")?;
+    if composed.tiers.contains(&said) {
+        return Some(said);
+    }
+    if composed.environment.is_none() {
+        // A manifest of a repository also works by itself, where there is nothing that orders tiers.
+        cx.note(
+            Problem::warning("unused-tier", node.span, "a file by itself has a single tier, so this one is not used")
+                .hint("order services by `depends_on`, or make it a repository: `evenkeel init --from`"),
+        );
+        return inherited.cloned();
+    }
+    let hint = suggestion(said.as_str(), composed.tiers.iter().map(TierName::as_str)).unwrap_or_default();
+    cx.note(Problem::error("unknown-tier", node.span, "there is no such tier").hint(hint));
+    inherited.or(composed.tiers.first()).cloned()
+}

@@ -1,0 +1,188 @@
+//! The one tree that every YAML file is read into. Each node knows where it was written.
+//!
+//! Merge keys, interpolation and the merging of override files work on it; only then is it given types. A scalar
+//! keeps its text as written: `1.10`, `0777` and `no` are judged by whoever knows what is wanted there.
+
+use super::source::Span;
+
+/// A value and where it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) tag: Option<MergeTag>,
+    pub(crate) value: Value,
+}
+
+/// What an override file asks for by a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MergeTag {
+    /// `!reset`: what earlier files say is removed.
+    Reset,
+    /// `!override`: what earlier files say is replaced instead of merged.
+    Override,
+}
+
+/// A value.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Null,
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Map),
+}
+
+/// A text.
+#[derive(Debug, Clone)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    /// Written without quotes, so that YAML may see a number or a truth value in it.
+    pub(crate) plain: bool,
+    pub(crate) taint: Taint,
+}
+
+/// Where the characters of a text come from. A text has the highest of its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Taint {
+    /// From the file itself.
+    Literal,
+    /// From a variable that the repository holds in the clear.
+    Variable,
+    /// From outside of the repository.
+    Sensitive,
+}
+
+/// Keys with their values, in the order of the file. No key is there twice.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Map {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// A key and its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: Key,
+    pub(crate) value: Node,
+}
+
+/// A key and where it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) text: String,
+    pub(crate) span: Span,
+}
+
+impl Map {
+    /// The entry of `key`.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key.text == key)
+    }
+
+    /// The value of `key`, unless it is null.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.value).filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    /// The value of `key`, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.entries.iter_mut().find(|entry| entry.key.text == key).map(|entry| &mut entry.value)
+    }
+
+    /// Takes the entry of `key` out.
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Entry> {
+        let at = self.entries.iter().position(|entry| entry.key.text == key)?;
+        Some(self.entries.remove(at))
+    }
+}
+
+impl Node {
+    /// A map, if it is one.
+    pub(crate) fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            Value::Null | Value::Scalar(_) | Value::List(_) => None,
+        }
+    }
+
+    /// A map to be changed, if it is one.
+    pub(crate) fn as_map_mut(&mut self) -> Option<&mut Map> {
+        match &mut self.value {
+            Value::Map(map) => Some(map),
+            Value::Null | Value::Scalar(_) | Value::List(_) => None,
+        }
+    }
+
+    /// A text, if it is one.
+    pub(crate) fn as_scalar(&self) -> Option<&Scalar> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(scalar),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// What it is, for a message, with its article.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Scalar(scalar) => scalar.kind(),
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        }
+    }
+
+    /// Whether two nodes say the same, wherever they stand and in whatever order their keys are.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Scalar(a), Value::Scalar(b)) => a.text == b.text,
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
+            }
+            (Value::Map(a), Value::Map(b)) => {
+                a.entries.len() == b.entries.len()
+                    && a.entries.iter().all(|entry| {
+                        b.entry(&entry.key.text).is_some_and(|other| entry.value.says_the_same(&other.value))
+                    })
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Scalar {
+    /// What YAML 1.2 sees in the text, with its article.
+    pub(crate) fn kind(&self) -> &'static str {
+        if !self.plain {
+            return "a text";
+        }
+        match self.text.as_str() {
+            "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => "a truth value",
+            text if is_number(text) => "a number",
+            _ => "a text",
+        }
+    }
+
+    /// The text for a message: in quotes, shortened, and never what a variable holds.
+    pub(crate) fn shown(&self) -> String {
+        if self.taint != Taint::Literal {
+            return "this value (not shown, for a variable is in it)".to_owned();
+        }
+        let text: String = self.text.chars().filter(|c| !c.is_control()).take(80).collect();
+        format!("`{text}`")
+    }
+}
+
+/// Whether YAML 1.2's core schema reads a plain text as a number.
+pub(crate) fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if let Some(digits) = unsigned.strip_prefix("0x") {
+        return !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
+    }
+    if let Some(digits) = unsigned.strip_prefix("0o") {
+        return !digits.is_empty() && digits.chars().all(|c| c.is_digit(8));
+    }
+    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+        return true;
+    }
+    let starts = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    starts && unsigned.chars().any(|c| c.is_ascii_digit()) && unsigned.parse::<f64>().is_ok()
+}

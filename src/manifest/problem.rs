@@ -1,0 +1,155 @@
+//! Collecting what is wrong, while going on.
+//!
+//! Nothing in this folder stops at the first mistake of a user: it notes a [`Problem`] and reads on, so that all
+//! mistakes are told at once.
+
+use std::collections::BTreeSet;
+
+use super::diagnostic::{Diagnostic, Place, Related, Report, Severity};
+use super::source::{Sources, Span};
+use crate::model::tree::RepoPath;
+
+/// Where a problem is.
+#[derive(Debug, Clone)]
+pub(crate) enum At {
+    /// At characters that were read.
+    Span(Span),
+    /// In a file as a whole.
+    File(RepoPath),
+    /// In a line of a file whose text is never shown, for it may hold secrets.
+    Line(RepoPath, usize),
+}
+
+impl From<Span> for At {
+    fn from(span: Span) -> Self {
+        Self::Span(span)
+    }
+}
+
+impl From<&RepoPath> for At {
+    fn from(path: &RepoPath) -> Self {
+        Self::File(path.clone())
+    }
+}
+
+/// Something wrong, before its place was looked up in the texts.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Problem {
+    code: &'static str,
+    severity: Severity,
+    at: At,
+    message: String,
+    label: String,
+    related: Vec<(Span, String)>,
+    hint: Option<String>,
+}
+
+impl Problem {
+    /// An error.
+    pub(crate) fn error(code: &'static str, at: impl Into<At>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            at: at.into(),
+            message: message.into(),
+            label: String::new(),
+            related: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// A warning.
+    pub(crate) fn warning(code: &'static str, at: impl Into<At>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, at, message) }
+    }
+
+    /// With a few words beside the mark.
+    pub(crate) fn label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// With another place.
+    pub(crate) fn related(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.related.push((span, label.into()));
+        self
+    }
+
+    /// With what to do.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Most problems that are kept: nobody reads more.
+const PROBLEMS_MAX: usize = 500;
+
+/// All that was read and all that was found in it.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    /// The texts.
+    pub(crate) sources: Sources,
+    found: Vec<Diagnostic>,
+    known: BTreeSet<String>,
+}
+
+impl Problems {
+    /// Notes a problem. One that was already noted isn't noted again: an alias repeats what its anchor says.
+    pub(crate) fn add(&mut self, problem: Problem) {
+        let Problem { code, severity, at, message, label, related, hint } = problem;
+        let place = self.place(&at);
+        let related = related
+            .into_iter()
+            .map(|(span, label)| Related { place: self.place(&At::Span(span)), label })
+            .collect();
+        if self.found.len() < PROBLEMS_MAX && self.known.insert(format!("{place} {code} {message}")) {
+            self.found.push(Diagnostic { code, severity, message, place, label, related, hint });
+        }
+    }
+
+    /// Whether an error was found.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// All that was found, when there is an error, else the warnings.
+    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Report> {
+        let failed = self.has_errors();
+        match Report::of(self.found) {
+            Some(report) if failed => Err(report),
+            Some(report) => Ok(report.diagnostics().to_vec()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn place(&self, at: &At) -> Place {
+        match at {
+            At::File(path) => Place::file(path.clone()),
+            At::Line(path, line) => Place::line(path.clone(), *line),
+            At::Span(span) => match self.sources.get(span.source) {
+                Some(source) => Place::bytes(source, span.range()),
+                None => Place::file(RepoPath::root()),
+            },
+        }
+    }
+}
+
+/// The member of `known` that `word` probably means.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(score, _)| *score >= 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean …?`, or else `known: …` when there are few.
+pub(crate) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+    if let Some(candidate) = nearest(word, known.clone()) {
+        return Some(format!("did you mean `{candidate}`?"));
+    }
+    let all: Vec<String> = known.into_iter().map(|candidate| format!("`{candidate}`")).collect();
+    (1..=10).contains(&all.len()).then(|| format!("known here: {}", all.join(", ")))
+}

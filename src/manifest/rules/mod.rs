@@ -1,0 +1,132 @@
+//! What must hold across services, and is only seen once all of them are read.
+//!
+//! One function per rule. Every problem points at the value that breaks the rule and, where two things collide, at
+//! both. Services of profiles that are not active don't run, so they collide with nothing.
+
+mod graph;
+mod host_ports;
+
+use std::collections::BTreeMap;
+
+use super::collect::Composed;
+use super::lower::{Lowered, LoweredService};
+use super::problem::{Problem, Problems};
+use super::source::Span;
+use crate::model::name::ContainerName;
+use crate::model::spec::MountSource;
+use crate::model::tree::RepoPath;
+
+/// Notes every broken rule.
+pub(crate) fn check(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
+    something_runs(problems, lowered);
+    graph::dependencies(problems, composed, lowered);
+    graph::cycles(problems, lowered);
+    host_ports::conflicts(problems, lowered);
+    container_names(problems, composed, lowered);
+    single_replicas(problems, lowered);
+    object_names(problems, lowered);
+    unused(problems, lowered);
+}
+
+/// The services that run.
+fn active(lowered: &Lowered) -> impl Iterator<Item = &LoweredService> {
+    lowered.services.values().filter(|lowered| lowered.active)
+}
+
+/// A stack without services would mean that everything is to be removed, which nobody says by leaving it out.
+fn something_runs(problems: &mut Problems, lowered: &Lowered) {
+    if active(lowered).next().is_some() || problems.has_errors() {
+        return;
+    }
+    let message = match lowered.services.len() {
+        0 => "no service is declared",
+        _ => "no service is active: all of them belong to profiles that are not",
+    };
+    problems.add(
+        Problem::error("no-services", &RepoPath::root(), message)
+            .hint("an empty stack is refused, so that a mistake never removes what runs"),
+    );
+}
+
+fn container_names(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
+    let mut taken: BTreeMap<ContainerName, Span> = BTreeMap::new();
+    for LoweredService { service, places, .. } in active(lowered) {
+        let at = places.container_name.unwrap_or(places.name);
+        if let (Some(span), 2..) = (places.container_name, service.replicas) {
+            let mut problem = Problem::error("one-name", span, "several containers can't have one `container_name`")
+                .hint("remove `container_name`, or run a single container");
+            if let Some(replicas) = places.replicas {
+                problem = problem.related(replicas, format!("{} containers", service.replicas));
+            }
+            problems.add(problem);
+            continue;
+        }
+        for instance in service.instances() {
+            let name = match service.container_name(&composed.stack, &instance) {
+                Ok(name) => name,
+                Err(error) => {
+                    problems.add(Problem::error("bad-name", at, error.to_string()).hint("give a `container_name`"));
+                    break;
+                }
+            };
+            if let Some(first) = taken.insert(name, at) {
+                problems.add(
+                    Problem::error("one-name", at, "two services have one container name")
+                        .label("again here")
+                        .related(first, "first here"),
+                );
+                break;
+            }
+        }
+    }
+}
+
+/// What only one container can have.
+fn single_replicas(problems: &mut Problems, lowered: &Lowered) {
+    for LoweredService { service, places, .. } in active(lowered) {
+        let fixed = service.spec.networks.values().any(|joined| joined.ipv4.is_some() || joined.ipv6.is_some());
+        if let (2.., true) = (service.replicas, fixed) {
+            let at = places.replicas.unwrap_or(places.name);
+            problems.add(Problem::error("one-address", at, "several containers can't have one fixed address"));
+        }
+    }
+}
+
+fn object_names(problems: &mut Problems, lowered: &Lowered) {
+    let mut clash = |what: &str, names: Vec<(&str, Span)>| {
+        let mut taken: BTreeMap<&str, Span> = BTreeMap::new();
+        for (name, span) in names {
+            if let Some(first) = taken.insert(name, span) {
+                problems.add(
+                    Problem::error("one-name", span, format!("two {what} have one name"))
+                        .label("again here")
+                        .related(first, "first here"),
+                );
+            }
+        }
+    };
+    clash("networks", lowered.networks.values().map(|(spec, span)| (spec.name.as_str(), *span)).collect());
+    clash("volumes", lowered.volumes.values().map(|(spec, span)| (spec.name.as_str(), *span)).collect());
+}
+
+/// What is declared and used by no service is not made: as with Compose, but said.
+fn unused(problems: &mut Problems, lowered: &Lowered) {
+    let services = || lowered.services.values().map(|lowered| &lowered.service.spec);
+    let mut warn = |what: &str, key: &str, span: Span| {
+        problems.add(
+            Problem::warning("unused", span, format!("no service uses the {what} `{key}`, so it is not made"))
+                .hint("remove it, or use it"),
+        );
+    };
+    for (key, (spec, span)) in &lowered.networks {
+        if !services().any(|service| service.networks.contains_key(&spec.name)) {
+            warn("network", key.as_str(), *span);
+        }
+    }
+    for (key, (spec, span)) in &lowered.volumes {
+        let mounts = |source: &MountSource| matches!(source, MountSource::Volume(name) if *name == spec.name);
+        if !services().any(|service| service.mounts.values().any(|mount| mounts(&mount.source))) {
+            warn("volume", key.as_str(), *span);
+        }
+    }
+}
