@@ -1,3 +1,5 @@
 //! The program: see `evenkeel::cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    evenkeel::cli::run()
+}

@@ -32,6 +32,7 @@ pub mod state;
 pub mod files;
 pub mod clock;
 pub mod recover;
+pub mod machine;
 mod preflight;
 mod runner;
 mod step;
@@ -273,7 +274,7 @@ async fn undo<E: Engine>(site: &Site<'_, E>, run: Run<'_>, ran: Ran, start: Inst
         None => (None, Vec::new()),
     };
     let quarantine = match &failure {
-        Some(failure) if !failure.transient => Quarantine::Yes,
+        Some(failure) if !failure.transient && !is_repair(run) => Quarantine::Yes,
         Some(_) | None => Quarantine::No,
     };
     let told = failure.clone().unwrap_or_else(interrupted);
@@ -341,6 +342,13 @@ fn ended(
             Outcome::RollbackFailed { failure, rollback, report }
         }
     }
+}
+
+/// Whether the deploy only restores what is on record as carried out. That has proved itself before: if it fails now,
+/// the host is to blame, and there would be nothing left to go on with if it were quarantined.
+fn is_repair(run: Run<'_>) -> bool {
+    let stable = off_the_loop(|| run.tools.ledger.last_stable(&run.plan.stack));
+    stable.is_ok_and(|stable| stable.is_some_and(|stable| stable.desired == run.plan.desired))
 }
 
 fn interrupted() -> StepFailure {

@@ -64,6 +64,12 @@ impl fmt::Display for LaidOut {
 
 impl std::error::Error for LaidOut {}
 
+/// Several errors as one, each with its own hints.
+pub fn several(errors: impl IntoIterator<Item = anyhow::Error>) -> anyhow::Error {
+    let texts: Vec<String> = errors.into_iter().map(|error| describe(&error)).collect();
+    anyhow::Error::new(LaidOut(texts.join("\n")))
+}
+
 /// Adds what to do to an error.
 pub fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Hinted { hint: hint.into(), cause: error.into() })
@@ -135,8 +141,12 @@ mod tests {
     #[test]
     fn an_error_says_what_why_and_what_to_do() {
         let cause = std::io::Error::other("permission denied");
-        let error = Err::<(), _>(cause).hint("join the group `docker`").context("can't reach Docker").unwrap_err();
-        assert_eq!(plain(&error), "error: can't reach Docker\n  cause: permission denied\nhint: join the group `docker`");
+        let error =
+            Err::<(), _>(cause).hint("join the group `docker`").context("can't reach Docker").unwrap_err();
+        assert_eq!(
+            plain(&error),
+            "error: can't reach Docker\n  cause: permission denied\nhint: join the group `docker`"
+        );
     }
 
     #[test]

@@ -1,1 +1,73 @@
-//! cli
+//! The command line: words, flags, exit codes. The only part that prints.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+pub mod args;
+pub mod failure;
+pub mod output;
+mod select;
+mod logging;
+mod progress;
+mod confirm;
+mod outcome;
+mod init;
+mod validate;
+mod render;
+mod plan;
+mod apply;
+mod run;
+mod status;
+mod history;
+mod rollback;
+mod demo;
+
+use args::{Cli, Command};
+use failure::ExitStatus;
+use output::Output;
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if wanted { ExitStatus::Done.code() } else { ExitStatus::Failed.code() });
+        }
+    };
+    let output = Output::of_process(cli.global.json, cli.global.quiet);
+    logging::start(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.error(&anyhow::Error::new(error).context("the runtime can't be started"));
+            return ExitCode::from(ExitStatus::Failed.code());
+        }
+    };
+    let status = runtime.block_on(dispatch(&cli, output)).unwrap_or_else(|error| {
+        output.error(&error);
+        ExitStatus::Failed
+    });
+    // A thread that still waits for a file or a repository must not hold up the end.
+    runtime.shutdown_background();
+    ExitCode::from(status.code())
+}
+
+async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init(args) => init::init(args, output),
+        Command::Validate(_) => validate::validate(global, output).await,
+        Command::Render(args) => render::render(global, args, output).await,
+        Command::Plan(args) => plan::plan(global, args, output).await,
+        Command::Apply(args) => apply::apply(global, args, output).await,
+        Command::Run(args) => run::run(global, args, output).await,
+        Command::Status(_) => status::status(global, output).await,
+        Command::History(args) => history::history(global, args, output).await,
+        Command::Rollback(args) => rollback::rollback(global, args, output).await,
+        Command::Demo(args) => demo::demo(global, args, output).await,
+    }
+}

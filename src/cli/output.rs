@@ -27,7 +27,10 @@ const WIDTH: usize = 110;
 impl Output {
     /// Looks at the streams of the process. `NO_COLOR` and a terminal of the kind `dumb` are respected.
     pub fn of_process(json: bool, quiet: bool) -> Self {
-        let colour = matches!(anstream::AutoStream::choice(&std::io::stdout()), anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi);
+        let colour = matches!(
+            anstream::AutoStream::choice(&std::io::stdout()),
+            anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi
+        );
         let live = std::io::stderr().is_terminal() && !quiet;
         let width = terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0));
         Self { json, quiet, colour, live, width }

@@ -58,7 +58,9 @@ pub(crate) fn repository(
             Ok(stack) => stack,
             Err(error) => {
                 let file = project::environment_path(environment);
-                problems.add(Problem::error("bad-name", &file, error.to_string()).hint("give `stack` in this file"));
+                problems.add(
+                    Problem::error("bad-name", &file, error.to_string()).hint("give `stack` in this file"),
+                );
                 return None;
             }
         },
@@ -170,7 +172,11 @@ fn into_map(root: Node) -> Map {
     }
 }
 
-fn dotenv_beside(problems: &mut Problems, tree: &dyn FileTree, folder: &RepoPath) -> BTreeMap<String, String> {
+fn dotenv_beside(
+    problems: &mut Problems,
+    tree: &dyn FileTree,
+    folder: &RepoPath,
+) -> BTreeMap<String, String> {
     let Ok(path) = folder.join(".env") else { return BTreeMap::new() };
     match tree.read(&path) {
         Ok(file) => dotenv::parse(problems, &path, &file.bytes),
@@ -236,15 +242,17 @@ fn manifests(
     (root, folders)
 }
 
-/// All YAML files below a folder, by path.
+/// The YAML files in a folder and in its tiers, by path. Folders inside of a tier are no manifests: they hold what the
+/// manifests mount.
 fn below(problems: &mut Problems, tree: &dyn FileTree, folder: &RepoPath, paths: &mut Vec<RepoPath>) {
+    let is_tier = folder.as_str() != MANIFESTS;
     let entries = match tree.list(folder) {
         Ok(entries) => entries,
         Err(TreeError::NotFound(_)) => {
-            problems.add(
-                Problem::error("no-manifests", folder, "the repository has no folder `manifests`")
-                    .hint("nothing is ever removed because of that; put Compose files at manifests/<tier>/<name>.yaml"),
-            );
+            problems
+                .add(Problem::error("no-manifests", folder, "the repository has no folder `manifests`").hint(
+                "nothing is ever removed because of that; put Compose files at manifests/<tier>/<name>.yaml",
+            ));
             return;
         }
         Err(error) => {
@@ -255,6 +263,7 @@ fn below(problems: &mut Problems, tree: &dyn FileTree, folder: &RepoPath, paths:
     for entry in entries {
         let Ok(path) = folder.join(&entry.name) else { continue };
         match entry.kind {
+            EntryKind::Folder if is_tier => {}
             EntryKind::Folder => below(problems, tree, &path, paths),
             EntryKind::File if is_yaml(&entry.name) => paths.push(path),
             EntryKind::File => {}
@@ -264,7 +273,11 @@ fn below(problems: &mut Problems, tree: &dyn FileTree, folder: &RepoPath, paths:
             ),
         }
         if paths.len() > FILES_MAX {
-            problems.add(Problem::error("too-many-files", folder, format!("there are more than {FILES_MAX} files")));
+            problems.add(Problem::error(
+                "too-many-files",
+                folder,
+                format!("there are more than {FILES_MAX} files"),
+            ));
             paths.clear();
             return;
         }
@@ -278,7 +291,9 @@ fn is_yaml(name: &str) -> bool {
 
 /// The override files of an environment, by name.
 fn overrides(problems: &mut Problems, tree: &dyn FileTree, environment: &EnvironmentName) -> Vec<RepoPath> {
-    let Ok(folder) = RepoPath::root().join(&format!("{ENVIRONMENTS}/{environment}")) else { return Vec::new() };
+    let Ok(folder) = RepoPath::root().join(&format!("{ENVIRONMENTS}/{environment}")) else {
+        return Vec::new();
+    };
     let entries = match tree.list(&folder) {
         Ok(entries) => entries,
         Err(error) => {
@@ -294,7 +309,11 @@ fn overrides(problems: &mut Problems, tree: &dyn FileTree, environment: &Environ
             EntryKind::File => paths.push(path),
             EntryKind::Folder => {}
             EntryKind::Other => {
-                problems.add(Problem::error("unreadable", &path, "this is a link, a submodule or a special file"));
+                problems.add(Problem::error(
+                    "unreadable",
+                    &path,
+                    "this is a link, a submodule or a special file",
+                ));
             }
         }
     }
@@ -352,8 +371,12 @@ fn tiers(
             let path = RepoPath::root().join(PROJECT_FILE).unwrap_or_default();
             let list: Vec<&str> = folders.keys().map(String::as_str).collect();
             problems.add(
-                Problem::error("no-tiers", &path, format!("`manifests` has folders (`{folder}`), and no tiers are declared"))
-                    .hint(format!("add `tiers: [{}]`, in the order in which they are applied", list.join(", "))),
+                Problem::error(
+                    "no-tiers",
+                    &path,
+                    format!("`manifests` has folders (`{folder}`), and no tiers are declared"),
+                )
+                .hint(format!("add `tiers: [{}]`, in the order in which they are applied", list.join(", "))),
             );
         }
         return (only_tier().into_iter().collect(), of_services);
@@ -365,9 +388,13 @@ fn tiers(
                 let names = declared.names.iter().map(TierName::as_str);
                 let hint = suggestion(folder, names).unwrap_or_default();
                 problems.add(
-                    Problem::error("unknown-tier", declared.span, format!("the folder `manifests/{folder}` is no tier"))
-                        .label("the tiers are declared here")
-                        .hint(format!("add it to `tiers`, or rename the folder; {hint}")),
+                    Problem::error(
+                        "unknown-tier",
+                        declared.span,
+                        format!("the folder `manifests/{folder}` is no tier"),
+                    )
+                    .label("the tiers are declared here")
+                    .hint(format!("add it to `tiers`, or rename the folder; {hint}")),
                 );
             }
         }

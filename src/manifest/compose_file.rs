@@ -38,7 +38,12 @@ pub(crate) fn empty() -> Node {
 }
 
 /// Reads a file and checks its outline.
-pub(crate) fn read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath, part: Part) -> Option<Node> {
+pub(crate) fn read(
+    problems: &mut Problems,
+    tree: &dyn FileTree,
+    path: &RepoPath,
+    part: Part,
+) -> Option<Node> {
     let bytes = match tree.read(path) {
         Ok(file) => file.bytes,
         Err(error) => {
@@ -48,7 +53,9 @@ pub(crate) fn read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath
     };
     let mut root = load::load(problems, path, bytes)?;
     if matches!(root.value, Value::Null) {
-        problems.add(Problem::error("empty-file", path, "the file is empty").hint("remove it, or declare `services`"));
+        problems.add(
+            Problem::error("empty-file", path, "the file is empty").hint("remove it, or declare `services`"),
+        );
         return None;
     }
     outline(problems, &root, part)?;
@@ -63,15 +70,17 @@ fn outline(problems: &mut Problems, root: &Node, part: Part) -> Option<()> {
     if no_compose && part != Part::File && !map.entries.iter().all(|entry| entry.key.text.starts_with("x-")) {
         let span = map.entries.first().map_or(root.span, |entry| entry.key.span);
         problems.add(
-            Problem::error("not-compose", span, "this is not a Compose file")
-                .hint("every *.yaml and *.yml here is read as one; keep other files elsewhere, as in `files/`"),
+            Problem::error("not-compose", span, "this is not a Compose file").hint(
+                "every *.yaml and *.yml here is read as one; keep other files elsewhere, as in `files/`",
+            ),
         );
         return None;
     }
     keys::check(problems, map, &keys::FILE);
     if let Some(version) = map.entry("version") {
         problems.add(
-            Problem::warning("obsolete", version.key.span, "`version` is obsolete and means nothing").hint("remove it"),
+            Problem::warning("obsolete", version.key.span, "`version` is obsolete and means nothing")
+                .hint("remove it"),
         );
     }
     if let (Some(name), true) = (map.entry("name"), part != Part::File) {

@@ -96,7 +96,15 @@ pub(crate) const DEPENDENCY: Keys =
 pub(crate) const DEPLOY: Keys = Keys {
     of: "`deploy`",
     known: &["resources", "replicas"],
-    later: &["mode", "labels", "placement", "restart_policy", "update_config", "rollback_config", "endpoint_mode"],
+    later: &[
+        "mode",
+        "labels",
+        "placement",
+        "restart_policy",
+        "update_config",
+        "rollback_config",
+        "endpoint_mode",
+    ],
 };
 
 /// `services.*.deploy.resources`

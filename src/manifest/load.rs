@@ -105,8 +105,7 @@ struct Reading<'t> {
 }
 
 fn read(text: &str, source: u32) -> Result<Node, Fatal> {
-    let offsets =
-        if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
+    let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
     let mut reading = Reading {
         text,
         source,
@@ -197,13 +196,7 @@ impl Reading<'_> {
         matches!(self.frames.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
     }
 
-    fn open(
-        &mut self,
-        content: Content,
-        anchor: usize,
-        tag: Option<&Tag>,
-        span: Span,
-    ) -> Result<(), Fatal> {
+    fn open(&mut self, content: Content, anchor: usize, tag: Option<&Tag>, span: Span) -> Result<(), Fatal> {
         if self.awaits_key() {
             return Err(fatal("complex-key", span, "a key must be a plain text, not a list or a mapping"));
         }
@@ -250,11 +243,8 @@ impl Reading<'_> {
             return self.key(Key { text, span }, tag);
         }
         let null = plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
-        let value = if null {
-            Value::Null
-        } else {
-            Value::Scalar(Scalar { text, plain, taint: Taint::Literal })
-        };
+        let value =
+            if null { Value::Null } else { Value::Scalar(Scalar { text, plain, taint: Taint::Literal }) };
         // Where nothing was written there is nothing to mark: its key says which value is meant.
         let span = match (&value, self.frames.last()) {
             (Value::Null, Some(Frame { content: Content::Map { key: Some(key), .. }, .. }))
@@ -340,10 +330,11 @@ fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
         None => Ok(None),
         Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Ok(Some(MergeTag::Reset)),
         Some(tag) if tag.handle == "!" && tag.suffix == "override" => Ok(Some(MergeTag::Override)),
-        Some(tag) => Err(Box::new(
-            Problem::error("tag", span, format!("the tag `{tag}` is not known here"))
-                .hint("only `!reset` and `!override` are, in override files; quote a text that begins with `!`"),
-        )),
+        Some(tag) => {
+            Err(Box::new(Problem::error("tag", span, format!("the tag `{tag}` is not known here")).hint(
+                "only `!reset` and `!override` are, in override files; quote a text that begins with `!`",
+            )))
+        }
     }
 }
 

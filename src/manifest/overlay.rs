@@ -99,7 +99,8 @@ fn merge_at(problems: &mut Problems, base: &mut Node, over: Node, path: &mut Vec
             base.value = value;
             base.span = over.span;
         }
-        (Value::Map(_), Value::List(_) | Value::Scalar(_)) | (Value::List(_), Value::Map(_) | Value::Scalar(_)) => {
+        (Value::Map(_), Value::List(_) | Value::Scalar(_))
+        | (Value::List(_), Value::Map(_) | Value::Scalar(_)) => {
             let message = format!("{} can't be merged over {}", kinds.1, kinds.0);
             problems.add(
                 Problem::error("merge", over.span, message)
@@ -144,14 +145,15 @@ fn append(items: &mut Vec<Node>, over: Vec<Node>, rule: Rule) {
             continue;
         }
         settle(&mut item);
-        let same = match rule {
-            Rule::Unique => items.iter().position(|known| known.says_the_same(&item)),
-            Rule::ByTarget => target(&item)
-                .and_then(|wanted| items.iter().position(|known| target(known) == Some(wanted))),
-            Rule::BySubnet => subnet(&item)
-                .and_then(|wanted| items.iter().position(|known| subnet(known) == Some(wanted))),
-            Rule::ByKind | Rule::Replace | Rule::Logging => None,
-        };
+        let same =
+            match rule {
+                Rule::Unique => items.iter().position(|known| known.says_the_same(&item)),
+                Rule::ByTarget => target(&item)
+                    .and_then(|wanted| items.iter().position(|known| target(known) == Some(wanted))),
+                Rule::BySubnet => subnet(&item)
+                    .and_then(|wanted| items.iter().position(|known| subnet(known) == Some(wanted))),
+                Rule::ByKind | Rule::Replace | Rule::Logging => None,
+            };
         match same {
             Some(at) => items[at] = item,
             None => items.push(item),

@@ -80,8 +80,12 @@ pub(crate) fn project(problems: &mut Problems, tree: &dyn FileTree) -> Option<Pr
         Ok(file) => file.bytes,
         Err(TreeError::NotFound(_)) => {
             problems.add(
-                Problem::error("no-project", &path, "this is not a configuration repository: it has no evenkeel.yaml")
-                    .hint("`evenkeel init` lays one out; `-f compose.yaml` runs a single file without one"),
+                Problem::error(
+                    "no-project",
+                    &path,
+                    "this is not a configuration repository: it has no evenkeel.yaml",
+                )
+                .hint("`evenkeel init` lays one out; `-f compose.yaml` runs a single file without one"),
             );
             return None;
         }
@@ -120,8 +124,10 @@ pub(crate) fn environment(
     let map = root.as_map()?;
     let stack = map.get("stack").and_then(|node| read::parsed(problems, node, "bad-name", "a stack name"));
     let profiles = map.get("profiles").map(|node| read::one_or_list(problems, node)).unwrap_or_default();
-    let profiles =
-        profiles.iter().filter_map(|node| read::text(problems, node).map(|scalar| scalar.text.clone())).collect();
+    let profiles = profiles
+        .iter()
+        .filter_map(|node| read::text(problems, node).map(|scalar| scalar.text.clone()))
+        .collect();
     let variables = map.get("variables").map(|node| variables(problems, node)).unwrap_or_default();
     Some(Environment { stack, variables, profiles, tiers: tiers(problems, map) })
 }
@@ -160,15 +166,21 @@ pub(crate) fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, 
 fn no_environment(tree: &dyn FileTree, name: &EnvironmentName) -> Problem {
     let folder = path(&format!("{ENVIRONMENTS}/{name}"));
     if tree.list(&folder).is_ok() {
-        return Problem::error("no-environment", &folder, format!("the environment `{name}` has no environment.yaml"))
-            .hint("it may be empty but must be there");
+        return Problem::error(
+            "no-environment",
+            &folder,
+            format!("the environment `{name}` has no environment.yaml"),
+        )
+        .hint("it may be empty but must be there");
     }
     let known = environments(tree).unwrap_or_default();
     let message = format!("there is no environment `{name}`");
     let problem = Problem::error("no-environment", &folder, message);
     match suggestion(name.as_str(), known.iter().map(EnvironmentName::as_str)) {
         Some(hint) => problem.hint(hint),
-        None => problem.hint(format!("it would be the folder {ENVIRONMENTS}/{name}, with an environment.yaml")),
+        None => {
+            problem.hint(format!("it would be the folder {ENVIRONMENTS}/{name}, with an environment.yaml"))
+        }
     }
 }
 
@@ -196,9 +208,11 @@ fn typed<T: DeserializeOwned>(
     if let Err(error) = decoded {
         if known {
             let (node, inner) = (located(&root, error.path()), error.inner().to_string());
-            let message = inner.split(" at line ").next().unwrap_or(&inner).replace("missing field", "missing key");
+            let message =
+                inner.split(" at line ").next().unwrap_or(&inner).replace("missing field", "missing key");
             // The path that leads to the value is shown by the place; serde_yaml repeats it in front.
-            let message = message.rsplit_once(": ").map_or(message.as_str(), |(_, message)| message).to_owned();
+            let message =
+                message.rsplit_once(": ").map_or(message.as_str(), |(_, message)| message).to_owned();
             problems.add(Problem::error("wrong-type", node, message));
         }
         return None;
@@ -229,7 +243,9 @@ fn tiers(problems: &mut Problems, map: &Map) -> Option<Tiers> {
     let entry = map.entry("tiers")?;
     let mut names: Vec<(TierName, Span)> = Vec::new();
     for node in read::list(problems, &entry.value)? {
-        let Some(name) = read::parsed::<TierName>(problems, node, "bad-name", "a tier name") else { continue };
+        let Some(name) = read::parsed::<TierName>(problems, node, "bad-name", "a tier name") else {
+            continue;
+        };
         match names.iter().find(|(known, _)| *known == name) {
             Some((_, first)) => problems.add(
                 Problem::error("duplicate-tier", node.span, format!("the tier `{name}` is there twice"))
@@ -248,7 +264,8 @@ fn variables(problems: &mut Problems, node: &Node) -> BTreeMap<String, Declared>
         let name = entry.key.text.clone();
         let starts_well = !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
         if !starts_well || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            let message = "a variable's name has only letters, digits and `_`, and does not begin with a digit";
+            let message =
+                "a variable's name has only letters, digits and `_`, and does not begin with a digit";
             problems.add(Problem::error("bad-name", entry.key.span, message));
             continue;
         }

@@ -14,8 +14,8 @@ use super::{Resolved, units};
 use crate::model::desired::{Condition, Desired, Expect, Gate, Service};
 use crate::model::name::NetworkName;
 use crate::model::spec::{
-    Attachment, ContainerSpec, HealthTest, Healthcheck, HostPort, Mount, MountSource, NetworkSpec, PublishedPort,
-    RestartPolicy, VolumeSpec,
+    Attachment, ContainerSpec, HealthTest, Healthcheck, HostPort, Mount, MountSource, NetworkSpec,
+    PublishedPort, RestartPolicy, VolumeSpec,
 };
 
 impl Resolved {
@@ -78,7 +78,8 @@ impl Out {
 }
 
 fn stack(desired: &Desired) -> Value {
-    let Desired { stack, environment, revision: _, tiers, networks, volumes, services, contents: _ } = desired;
+    let Desired { stack, environment, revision: _, tiers, networks, volumes, services, contents: _ } =
+        desired;
     let mut out = Out::default();
     out.put("name", stack.as_str());
     let mut own = Out::default();
@@ -272,7 +273,8 @@ fn mount(desired: &Desired, target: &str, mount: &Mount) -> Mapping {
     let mut options = Out::default();
     match source {
         MountSource::Volume(name) => {
-            let key = desired.volumes.iter().find(|(_, spec)| spec.name == *name).map(|(key, _)| key.as_str());
+            let key =
+                desired.volumes.iter().find(|(_, spec)| spec.name == *name).map(|(key, _)| key.as_str());
             out.put("type", "volume");
             out.put("source", key.unwrap_or(name.as_str()));
         }

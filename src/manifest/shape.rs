@@ -87,11 +87,14 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
         if let Some(first) = seen.insert(name.to_owned(), key_span) {
             let message = format!("`{name}` is there twice");
             problems.add(
-                Problem::error("duplicate-key", key_span, message).label("again here").related(first, "first here"),
+                Problem::error("duplicate-key", key_span, message)
+                    .label("again here")
+                    .related(first, "first here"),
             );
             continue;
         }
-        let of = |text: &str| Value::Scalar(Scalar { text: text.to_owned(), plain: false, taint: scalar.taint });
+        let of =
+            |text: &str| Value::Scalar(Scalar { text: text.to_owned(), plain: false, taint: scalar.taint });
         let value = match (alone, value) {
             (_, Some(value)) => of(value),
             (Alone::Variable | Alone::Name, None) => Value::Null,

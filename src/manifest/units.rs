@@ -121,9 +121,14 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_1024() {
-        for (text, bytes) in
-            [("4g", 4 << 30), ("512m", 512 << 20), ("4GiB", 4 << 30), ("1.5kb", 1536), ("7", 7), ("2 MB", 2 << 20)]
-        {
+        for (text, bytes) in [
+            ("4g", 4 << 30),
+            ("512m", 512 << 20),
+            ("4GiB", 4 << 30),
+            ("1.5kb", 1536),
+            ("7", 7),
+            ("2 MB", 2 << 20),
+        ] {
             assert_eq!(size(text), Some(bytes), "{text}");
         }
         for text in ["", "g", "-1", "1x", "1gg", "99999999999999p", "1.2.3m"] {

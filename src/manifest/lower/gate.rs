@@ -96,9 +96,14 @@ mod tests {
         assert_eq!(url("http://localhost:8000/health?x=1"), Ok((8000, "/health?x=1".to_owned())));
         assert_eq!(url("http://localhost"), Ok((80, "/".to_owned())));
         assert_eq!(url("http://localhost?x"), Ok((80, "/?x".to_owned())));
-        for text in
-            ["https://localhost/", "http://db/", "http://localhost:0/", "http://localhost:x/", "localhost", "http://localhost/a b"]
-        {
+        for text in [
+            "https://localhost/",
+            "http://db/",
+            "http://localhost:0/",
+            "http://localhost:x/",
+            "localhost",
+            "http://localhost/a b",
+        ] {
             assert!(url(text).is_err(), "{text}");
         }
     }

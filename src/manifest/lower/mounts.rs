@@ -34,7 +34,11 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
         let target = if kept.is_empty() { "/" } else { kept };
         if let Some(first) = places.insert(target.to_owned(), span) {
             let message = "two mounts have the same path in the container";
-            cx.note(Problem::error("duplicate-target", span, message).label("again here").related(first, "first here"));
+            cx.note(
+                Problem::error("duplicate-target", span, message)
+                    .label("again here")
+                    .related(first, "first here"),
+            );
             return;
         }
         spec.mounts.insert(target.to_owned(), mount);
@@ -75,10 +79,15 @@ fn short(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
             // The latter three mean something on the desktops of other systems only, and nothing on a host.
             "rw" | "cached" | "delegated" | "consistent" => {}
             "z" | "Z" | "nocopy" | "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
-                cx.note(Problem::error("not-supported", node.span, "this option of a mount is not supported yet"));
+                cx.note(Problem::error(
+                    "not-supported",
+                    node.span,
+                    "this option of a mount is not supported yet",
+                ));
             }
             _ => cx.note(
-                Problem::error("bad-mount", node.span, "the third part of a mount is not known").hint("`ro` or `rw`"),
+                Problem::error("bad-mount", node.span, "the third part of a mount is not known")
+                    .hint("`ro` or `rw`"),
             ),
         }
     }
@@ -139,7 +148,9 @@ fn tmpfs_options(cx: &mut Context<'_>, map: &Map) -> MountSource {
     let options = map.get("tmpfs").and_then(|node| read::checked_map(cx.problems, node, &keys::TMPFS));
     let size = options.and_then(|map| cx.optional(map, "size", read::size));
     let mode = options.and_then(|map| {
-        cx.optional(map, "mode", |problems, node| read::integer(problems, node, "permission bits such as `0o1777`"))
+        cx.optional(map, "mode", |problems, node| {
+            read::integer(problems, node, "permission bits such as `0o1777`")
+        })
     });
     MountSource::Tmpfs { size, mode }
 }
@@ -160,8 +171,12 @@ fn tmpfs(problems: &mut Problems, node: &Node) -> Option<(String, Mount)> {
         };
         if known.is_none() {
             problems.add(
-                Problem::error("bad-mount", node.span, "an option of this tmpfs is not known or not well-formed")
-                    .hint("`/path:size=64m,mode=1777`"),
+                Problem::error(
+                    "bad-mount",
+                    node.span,
+                    "an option of this tmpfs is not known or not well-formed",
+                )
+                .hint("`/path:size=64m,mode=1777`"),
             );
             return None;
         }

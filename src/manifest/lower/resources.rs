@@ -71,13 +71,18 @@ fn either<T: Copy + PartialEq>(
     places: [(&Map, &str); 2],
     read: impl Fn(&mut Problems, &Node) -> Option<T>,
 ) -> Option<T> {
-    let [first, second] = places.map(|(map, key)| map.get(key).map(|node| (key, node.span, read(cx.problems, node))));
+    let [first, second] =
+        places.map(|(map, key)| map.get(key).map(|node| (key, node.span, read(cx.problems, node))));
     match (first, second) {
         (Some((key, span, Some(one))), Some((other_key, other, Some(two)))) if one != two => {
             cx.note(
-                Problem::error("said-twice", span, format!("`{key}` and `{other_key}` of `deploy` say different things"))
-                    .related(other, "the other one")
-                    .hint("keep one of the two"),
+                Problem::error(
+                    "said-twice",
+                    span,
+                    format!("`{key}` and `{other_key}` of `deploy` say different things"),
+                )
+                .related(other, "the other one")
+                .hint("keep one of the two"),
             );
             None
         }

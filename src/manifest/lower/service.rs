@@ -69,7 +69,10 @@ fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
         None => {
             // A service with `build` is told to push the image by the check of its keys.
             if map.get("build").is_none() {
-                cx.note(Problem::error("no-image", service, "the service has no `image`").hint("name one: `image: redis:7`"));
+                cx.note(
+                    Problem::error("no-image", service, "the service has no `image`")
+                        .hint("name one: `image: redis:7`"),
+                );
             }
             nobody()
         }
@@ -78,12 +81,17 @@ fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
 
 /// What is on or off, and what is a single word.
 fn switches(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
-    let words = |problems: &mut Problems, node: &Node| read::text(problems, node).map(|scalar| scalar.text.clone());
+    let words =
+        |problems: &mut Problems, node: &Node| read::text(problems, node).map(|scalar| scalar.text.clone());
     spec.user = cx.optional(map, "user", words);
     spec.working_dir = cx.optional(map, "working_dir", |problems, node| {
         let found = read::text(problems, node)?;
         if !found.text.starts_with('/') {
-            problems.add(Problem::error("bad-path", node.span, "the working directory must be an absolute path"));
+            problems.add(Problem::error(
+                "bad-path",
+                node.span,
+                "the working directory must be an absolute path",
+            ));
             return None;
         }
         Some(found.text.clone())
@@ -170,11 +178,15 @@ fn tier(cx: &mut Context<'_>, entry: &Entry, own: Option<&Map>, composed: &Compo
         if inherited.is_none() {
             let names: Vec<&str> = composed.tiers.iter().map(TierName::as_str).collect();
             cx.note(
-                Problem::error("no-tier", entry.key.span, format!("the service `{}` is in no tier", entry.key.text))
-                    .hint(format!(
-                        "put its file at manifests/<tier>/, or say `x-evenkeel: {{tier: …}}`; tiers: {}",
-                        names.join(", ")
-                    )),
+                Problem::error(
+                    "no-tier",
+                    entry.key.span,
+                    format!("the service `{}` is in no tier", entry.key.text),
+                )
+                .hint(format!(
+                    "put its file at manifests/<tier>/, or say `x-evenkeel: {{tier: …}}`; tiers: {}",
+                    names.join(", ")
+                )),
             );
         }
         return inherited.or(composed.tiers.first()).cloned();
@@ -186,8 +198,12 @@ fn tier(cx: &mut Context<'_>, entry: &Entry, own: Option<&Map>, composed: &Compo
     if composed.environment.is_none() {
         // A manifest of a repository also works by itself, where there is nothing that orders tiers.
         cx.note(
-            Problem::warning("unused-tier", node.span, "a file by itself has a single tier, so this one is not used")
-                .hint("order services by `depends_on`, or make it a repository: `evenkeel init --from`"),
+            Problem::warning(
+                "unused-tier",
+                node.span,
+                "a file by itself has a single tier, so this one is not used",
+            )
+            .hint("order services by `depends_on`, or make it a repository: `evenkeel init --from`"),
         );
         return inherited.cloned();
     }

@@ -22,7 +22,8 @@ pub(super) fn conflicts(problems: &mut Problems, lowered: &Lowered) {
                 HostPort::One(number) => number,
                 HostPort::OneOf(first, last) => {
                     if u32::from(last - first) + 1 < service.replicas {
-                        let message = format!("{} containers need more host ports than this", service.replicas);
+                        let message =
+                            format!("{} containers need more host ports than this", service.replicas);
                         problems.add(Problem::error("port-conflict", *span, message).hint("widen the range"));
                     }
                     continue;
@@ -67,7 +68,8 @@ fn overlap(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
     match (one, other) {
         (None, _) | (_, None) => true,
         (Some(one), Some(other)) => {
-            one == other || (one.is_ipv4() == other.is_ipv4() && (one.is_unspecified() || other.is_unspecified()))
+            one == other
+                || (one.is_ipv4() == other.is_ipv4() && (one.is_unspecified() || other.is_unspecified()))
         }
     }
 }

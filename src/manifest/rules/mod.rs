@@ -53,8 +53,9 @@ fn container_names(problems: &mut Problems, composed: &Composed, lowered: &Lower
     for LoweredService { service, places, .. } in active(lowered) {
         let at = places.container_name.unwrap_or(places.name);
         if let (Some(span), 2..) = (places.container_name, service.replicas) {
-            let mut problem = Problem::error("one-name", span, "several containers can't have one `container_name`")
-                .hint("remove `container_name`, or run a single container");
+            let mut problem =
+                Problem::error("one-name", span, "several containers can't have one `container_name`")
+                    .hint("remove `container_name`, or run a single container");
             if let Some(replicas) = places.replicas {
                 problem = problem.related(replicas, format!("{} containers", service.replicas));
             }
@@ -65,7 +66,9 @@ fn container_names(problems: &mut Problems, composed: &Composed, lowered: &Lower
             let name = match service.container_name(&composed.stack, &instance) {
                 Ok(name) => name,
                 Err(error) => {
-                    problems.add(Problem::error("bad-name", at, error.to_string()).hint("give a `container_name`"));
+                    problems.add(
+                        Problem::error("bad-name", at, error.to_string()).hint("give a `container_name`"),
+                    );
                     break;
                 }
             };
@@ -84,10 +87,15 @@ fn container_names(problems: &mut Problems, composed: &Composed, lowered: &Lower
 /// What only one container can have.
 fn single_replicas(problems: &mut Problems, lowered: &Lowered) {
     for LoweredService { service, places, .. } in active(lowered) {
-        let fixed = service.spec.networks.values().any(|joined| joined.ipv4.is_some() || joined.ipv6.is_some());
+        let fixed =
+            service.spec.networks.values().any(|joined| joined.ipv4.is_some() || joined.ipv6.is_some());
         if let (2.., true) = (service.replicas, fixed) {
             let at = places.replicas.unwrap_or(places.name);
-            problems.add(Problem::error("one-address", at, "several containers can't have one fixed address"));
+            problems.add(Problem::error(
+                "one-address",
+                at,
+                "several containers can't have one fixed address",
+            ));
         }
     }
 }
@@ -114,8 +122,12 @@ fn unused(problems: &mut Problems, lowered: &Lowered) {
     let services = || lowered.services.values().map(|lowered| &lowered.service.spec);
     let mut warn = |what: &str, key: &str, span: Span| {
         problems.add(
-            Problem::warning("unused", span, format!("no service uses the {what} `{key}`, so it is not made"))
-                .hint("remove it, or use it"),
+            Problem::warning(
+                "unused",
+                span,
+                format!("no service uses the {what} `{key}`, so it is not made"),
+            )
+            .hint("remove it, or use it"),
         );
     };
     for (key, (spec, span)) in &lowered.networks {

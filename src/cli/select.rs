@@ -1,0 +1,244 @@
+//! Finds what the options speak of: the repository or files, the environment, the host.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+
+use super::args::Global;
+use super::failure::{Hint, LaidOut, hinted};
+use super::output::Output;
+use crate::apply::machine::Machine;
+use crate::apply::{self};
+use crate::engine::docker::Docker;
+use crate::engine::{Engine, EngineError};
+use crate::manifest::{self, Input, MissingVariables, Report, Request, Resolved};
+use crate::model::desired::Revision;
+use crate::model::name::EnvironmentName;
+use crate::model::tree::{FileTree, RepoPath};
+use crate::source::{Repository, SourceError, folder_tree};
+
+/// The files that were chosen, ready to be resolved.
+pub struct Selection {
+    tree: Box<dyn FileTree>,
+    revision: Revision,
+    files: Option<(Vec<RepoPath>, String)>,
+}
+
+impl Selection {
+    /// Opens what the options name. Blocks.
+    pub fn open(global: &Global) -> anyhow::Result<Self> {
+        if !global.files.is_empty() {
+            return Self::of_files(&global.files);
+        }
+        let repository = Repository::open(&global.repo).map_err(explained)?;
+        let has_work_tree = repository.kind() != crate::source::Kind::Bare;
+        match &global.rev {
+            None if has_work_tree => {
+                let (tree, revision) = repository.work_tree().map_err(explained)?;
+                Ok(Self { tree: Box::new(tree), revision, files: None })
+            }
+            rev => Self::at(&repository, rev.as_deref().unwrap_or("HEAD")),
+        }
+    }
+
+    /// The tree of one revision of a repository.
+    pub fn at(repository: &Repository, rev: &str) -> anyhow::Result<Self> {
+        let commit = repository.resolve(rev).map_err(explained)?;
+        let tree = repository.commit_tree(&commit.id).map_err(explained)?;
+        Ok(Self { tree: Box::new(tree), revision: Revision::Commit(commit.id), files: None })
+    }
+
+    /// Compose files, relative to the folder of the first.
+    fn of_files(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let first = files.first().context("no file is given")?;
+        let absolute = |path: &Path| {
+            let path = std::path::absolute(path)
+                .with_context(|| format!("{} has no absolute path", path.display()))?;
+            // Only the folder: a link to a file is read as what it is, and refused.
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            let folder = folder
+                .canonicalize()
+                .with_context(|| format!("the folder {} can't be read", folder.display()))?;
+            Ok::<_, anyhow::Error>(folder.join(path.file_name().unwrap_or_default()))
+        };
+        let first = absolute(first)?;
+        let root = first.parent().unwrap_or(Path::new("/")).to_owned();
+        let mut paths = Vec::new();
+        for file in files {
+            let file = absolute(file)?;
+            let relative = file.strip_prefix(&root).map_err(|_| {
+                hinted(
+                    anyhow!("{} lies outside of {}", file.display(), root.display()),
+                    "all files must lie in the folder of the first, or below it",
+                )
+            })?;
+            let text = relative.to_str().with_context(|| format!("{} is no UTF-8", relative.display()))?;
+            paths.push(text.parse::<RepoPath>()?);
+        }
+        let project = root.file_name().and_then(|name| name.to_str()).unwrap_or("evenkeel").to_owned();
+        Ok(Self {
+            tree: Box::new(folder_tree(&root)),
+            revision: Revision::Files,
+            files: Some((paths, project)),
+        })
+    }
+
+    /// The environments to look at: the one that is named, else all of them; none where there are only files.
+    pub fn environments(&self, global: &Global) -> anyhow::Result<Vec<Option<EnvironmentName>>> {
+        if self.files.is_some() {
+            return match &global.env {
+                None => Ok(vec![None]),
+                Some(_) => Err(hinted(
+                    anyhow!("--env goes with a repository, not with --file"),
+                    "drop one of the two",
+                )),
+            };
+        }
+        let all = manifest::environments(self.tree.as_ref()).map_err(|report| laid_out(&report))?;
+        match &global.env {
+            None => Ok(all.into_iter().map(Some).collect()),
+            Some(name) => {
+                let found = all.iter().find(|known| known.as_str() == name);
+                let names: Vec<&str> = all.iter().map(EnvironmentName::as_str).collect();
+                let found = found.with_context(|| format!("there is no environment `{name}`"));
+                Ok(vec![Some(found.hint(format!("environments here: {}", names.join(", ")))?.clone())])
+            }
+        }
+    }
+
+    /// The one environment that is meant.
+    pub fn environment(&self, global: &Global) -> anyhow::Result<Option<EnvironmentName>> {
+        let mut all = self.environments(global)?;
+        if all.len() > 1 {
+            let names: Vec<&str> = all.iter().flatten().map(EnvironmentName::as_str).collect();
+            return Err(hinted(
+                anyhow!("the repository has several environments and none is chosen"),
+                format!("say which with `--env NAME`: {}", names.join(", ")),
+            ));
+        }
+        Ok(all.pop().flatten())
+    }
+
+    /// Resolves one environment, or the files.
+    pub fn resolve(
+        &self,
+        environment: Option<EnvironmentName>,
+        missing: MissingVariables,
+    ) -> Result<Resolved, Report> {
+        let input = match (&self.files, environment) {
+            (Some((files, default_project)), _) => {
+                Input::Files { files: files.clone(), default_project: default_project.clone() }
+            }
+            (None, Some(environment)) => Input::Repository { environment },
+            // A repository without environments doesn't get here: that is an error of `environments`.
+            (None, None) => Input::Files { files: Vec::new(), default_project: String::new() },
+        };
+        let host_variables: BTreeMap<String, String> = std::env::vars().collect();
+        let revision = self.revision.clone();
+        manifest::resolve(&Request {
+            tree: self.tree.as_ref(),
+            input,
+            host_variables: &host_variables,
+            missing,
+            revision,
+        })
+    }
+}
+
+/// Resolves what the options name, for a deploy: every variable must be there. Warnings are told.
+pub async fn desired(global: &Global, output: Output) -> anyhow::Result<Resolved> {
+    let global = global.clone();
+    let resolved = tokio::task::spawn_blocking(move || {
+        let selection = Selection::open(&global)?;
+        let environment = selection.environment(&global)?;
+        selection.resolve(environment, MissingVariables::Refuse).map_err(|report| laid_out(&report))
+    })
+    .await??;
+    for warning in &resolved.warnings {
+        output.say(&warning.render(output.colour));
+    }
+    Ok(resolved)
+}
+
+/// The report of everything that is wrong, as an error.
+pub fn laid_out(report: &Report) -> anyhow::Error {
+    anyhow::Error::new(LaidOut(report.render(true)))
+}
+
+/// An error of the repository with what to do about it.
+pub fn explained(error: SourceError) -> anyhow::Error {
+    let hint = match &error {
+        SourceError::Missing { .. } | SourceError::NotAFolder { .. } => {
+            "say where the repository is with `--repo PATH`, or name a Compose file with `-f FILE`".to_owned()
+        }
+        SourceError::NoCommits { .. } => "commit something first, or push to it".to_owned(),
+        SourceError::NoSuchRevision { branches, .. } if !branches.is_empty() => {
+            format!("branches here: {}", branches.join(", "))
+        }
+        SourceError::ForeignOwner { path } => {
+            format!("allow it with `git config --global --add safe.directory {}`", path.display())
+        }
+        _ => return error.into(),
+    };
+    hinted(error, hint)
+}
+
+/// Connects to Docker.
+pub async fn docker(global: &Global) -> anyhow::Result<Docker> {
+    let docker = Docker::connect(global.docker.as_deref()).await.map_err(unreachable_engine)?;
+    docker.server().await.map_err(unreachable_engine)?;
+    Ok(docker)
+}
+
+fn unreachable_engine(error: EngineError) -> anyhow::Error {
+    let hint = match &error {
+        EngineError::Denied { .. } => "run it as root, or join the group `docker` and log in again",
+        EngineError::Unavailable { .. } | EngineError::NotFound { .. } => {
+            "is Docker running? `systemctl start docker`; another socket is named with `--docker unix:///PATH`"
+        }
+        EngineError::TimedOut { .. } => {
+            "the socket is there, but nobody answers: see `systemctl status docker`"
+        }
+        EngineError::Conflict { .. } | EngineError::Rejected { .. } | EngineError::Unexpected { .. } => {
+            return anyhow::Error::new(error).context("Docker can't be used");
+        }
+    };
+    hinted(anyhow::Error::new(error).context("Docker can't be reached"), hint)
+}
+
+/// The state folder that the options name, or the usual one.
+pub fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
+    if let Some(path) = &global.state {
+        return std::path::absolute(path).with_context(|| format!("{} has no absolute path", path.display()));
+    }
+    if is_root() {
+        return Ok(PathBuf::from("/var/lib/evenkeel"));
+    }
+    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::home_dir().map(|home| home.join(".local/state"));
+    match base.or_else(home) {
+        Some(base) => Ok(base.join("evenkeel")),
+        None => bail!("there is no home folder for the state; say where with `--state DIR`"),
+    }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    // The owner of what belongs to this process, without asking the system by an unsafe call.
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// Opens the host for writing.
+pub async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
+    let (docker, state) = (docker(global).await?, state_folder(global)?);
+    Machine::open(docker, &state, apply::Host::This)
+        .hint("the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`")
+}
+
+/// Opens the host for looking.
+pub async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
+    let (docker, state) = (docker(global).await?, state_folder(global)?);
+    Machine::open_to_look(docker, &state, apply::Host::This)
+        .hint("the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`")
+}
