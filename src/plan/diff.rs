@@ -24,7 +24,7 @@ pub(super) fn differences(
 ) -> Vec<FieldChange> {
     let desired = normal::of_spec(spec, host);
     let image = live.images.get(&container.image);
-    let mut seen = normal::of_spec(&container.spec, host);
+    let mut seen = normal::of_live(&container.spec, host);
     let mut filled_in = normal::defaults(container, image, host);
     let hidden =
         sensitive_paths(&desired).chain(applied.into_iter().flat_map(sensitive_paths)).cloned().collect();

@@ -43,7 +43,7 @@ pub(super) const DAEMON_FILLED: [&str; 11] = [
 /// Docker's default for `/dev/shm`, in bytes.
 const SHM_BYTES: u64 = 64 << 20;
 
-/// The fields of a specification. Only what is declared is there; empty lists and switches that are off count as not
+/// The fields of a specification of a manifest. Only what is declared is there; empty lists and switches that are off count as not
 /// declared.
 #[expect(clippy::too_many_lines, reason = "half of it is the list of all fields, exhaustive on purpose")]
 pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
@@ -126,6 +126,29 @@ pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
     fields
 }
 
+/// The fields of what is live. The engine can't know which of its texts are sensitive, so all of them are taken as
+/// plain here; the comparison hides those that are sensitive on the other side.
+pub(super) fn of_live(spec: &ContainerSpec, host: Host<'_>) -> Fields {
+    let plain = |text: &Text| Text::plain(text.expose());
+    let plain_all = |texts: &Vec<Text>| texts.iter().map(plain).collect::<Vec<_>>();
+    let healthcheck = spec.healthcheck.clone().map(|healthcheck| Healthcheck {
+        test: healthcheck.test.map(|test| match test {
+            HealthTest::Disabled => HealthTest::Disabled,
+            HealthTest::Exec(words) => HealthTest::Exec(plain_all(&words)),
+            HealthTest::Shell(line) => HealthTest::Shell(plain(&line)),
+        }),
+        ..healthcheck
+    });
+    let spec = ContainerSpec {
+        command: spec.command.as_ref().map(plain_all),
+        entrypoint: spec.entrypoint.as_ref().map(plain_all),
+        environment: spec.environment.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        healthcheck,
+        ..spec.clone()
+    };
+    of_spec(&spec, host)
+}
+
 /// What image and daemon give to `container` where it declares nothing.
 pub(super) fn defaults(container: &LiveContainer, image: Option<&LiveImage>, host: Host<'_>) -> Fields {
     let mut spec = ContainerSpec::of_image(container.spec.image.clone());
@@ -156,7 +179,7 @@ pub(super) fn defaults(container: &LiveContainer, image: Option<&LiveImage>, hos
             .map(|target| (target.clone(), Mount { source: MountSource::Anonymous, read_only: false }))
             .collect();
     }
-    let mut fields = of_spec(&spec, host);
+    let mut fields = of_live(&spec, host);
     for port in image.iter().flat_map(|image| &image.exposed_ports) {
         fields.set(format!("expose.{port}"), FieldValue::Switch(true));
     }

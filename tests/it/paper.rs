@@ -10,6 +10,7 @@ use evenkeel::model::live::{
 };
 use evenkeel::model::name::{ContainerId, DeployId, ImageId, Instance, NetworkId, ServiceName};
 use evenkeel::model::spec::{ContainerSpec, RestartPolicy};
+use evenkeel::model::text::Text;
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal::Host;
 use evenkeel::plan::step::{Action, NetworkRef, Step, Target};
@@ -223,6 +224,10 @@ impl Paper {
     ) -> LiveContainer {
         let mut spec = ContainerSpec { restart: RestartPolicy::No, ..spec.clone() };
         spec.labels.extend(label::of_container(&"auren-dev".parse().unwrap(), instance, deploy));
+        // An engine can't know which texts are sensitive and takes all of them as such.
+        for value in spec.environment.values_mut() {
+            *value = Text::sensitive(value.expose());
+        }
         spec.hostname.get_or_insert_with(|| id.short().to_owned());
         spec.shm_size.get_or_insert(64 << 20);
         spec.expose.extend(spec.ports.iter().map(|port| port.container));
