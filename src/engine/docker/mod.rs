@@ -15,12 +15,14 @@ mod processes;
 mod volumes;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error as DockerError;
 use bollard::{ClientVersion, Docker as Client};
 use futures_util::TryFutureExt;
 use futures_util::stream::BoxStream;
+use tokio::sync::Mutex;
 
 use self::error::{Asked, classify};
 use super::{
@@ -44,6 +46,8 @@ const API_MIN: (usize, usize) = (1, 41);
 pub struct Docker {
     client: Client,
     api: (usize, usize),
+    /// Held while a network is created: older engines must be asked first whether its name is free.
+    network_names: Arc<Mutex<()>>,
 }
 
 impl Docker {
@@ -82,7 +86,7 @@ impl Docker {
         let never = Duration::from_secs(24 * 60 * 60).as_secs();
         let client = Client::connect_with_unix(host, never, &version)
             .map_err(|error| classify(operation, Asked::Plain, &error))?;
-        Ok(Self { client: with_version(client, api), api })
+        Ok(Self { client: with_version(client, api), api, network_names: Arc::default() })
     }
 
     /// Whether a container can be created with several networks, and network names are unique.
