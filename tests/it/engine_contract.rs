@@ -39,6 +39,7 @@ laws! {
     containers::a_container_needs_its_image,
     containers::a_container_without_the_labels_is_unexpected,
     containers::starting_and_stopping_twice_is_no_error,
+    containers::who_ignores_the_request_to_end_is_killed_after_the_grace,
     containers::what_is_missing_may_be_removed,
     containers::a_running_container_is_not_removed,
     containers::a_container_gets_another_name,

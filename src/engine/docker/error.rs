@@ -59,6 +59,7 @@ fn answered(operation: String, asked: Asked, status: u16, message: String) -> En
     let conflict = |operation, message| EngineError::Conflict { operation, message };
     let rejected = |operation, message| EngineError::Rejected { operation, message };
     match (asked, status) {
+        (Asked::Pull, 400) => rejected(operation, message),
         (Asked::Pull, _) => pull(operation, message),
         (Asked::Start, 404) if message.contains("No such container") => not_found(operation, message),
         (Asked::Start, 400..=499) => rejected(operation, message),
@@ -93,7 +94,16 @@ fn is_hopeless_start(message: &str) -> bool {
         "could not find network",
         "could not select device driver",
     ];
-    contains_any(message, &SIGNS) || (message.contains("network ") && message.contains(" not found"))
+    // A daemon whose helper is away for a moment also speaks of files that aren't there.
+    const PASSING: [&str; 5] = [
+        "dial unix",
+        "connection refused",
+        "context deadline exceeded",
+        "resource busy",
+        "resource temporarily unavailable",
+    ];
+    let no_network = message.contains("network ") && message.contains(" not found");
+    !contains_any(message, &PASSING) && (no_network || contains_any(message, &SIGNS))
 }
 
 fn pull(operation: String, message: String) -> EngineError {
@@ -128,9 +138,10 @@ fn broken(operation: String, error: &DockerError) -> EngineError {
                  usually `docker`",
             ),
         },
-        Some(io::ErrorKind::NotFound) => {
-            EngineError::Unavailable { operation, message: message("the socket is gone") }
-        }
+        Some(io::ErrorKind::NotFound) => EngineError::Unavailable {
+            operation,
+            message: message("there is no socket: is Docker installed and running?"),
+        },
         Some(io::ErrorKind::ConnectionRefused) => EngineError::Unavailable {
             operation,
             message: message("nobody listens on the socket: the Docker daemon isn't running"),
@@ -185,6 +196,9 @@ mod tests {
     #[test]
     fn a_failure_inside_the_engine_is_tried_again() {
         assert!(answer(Asked::Start, 500, "containerd is gone").is_transient());
+        let away =
+            "connection error: dial unix /run/containerd/containerd.sock: connect: no such file or directory";
+        assert!(answer(Asked::Start, 500, away).is_transient());
         assert!(answer(Asked::Plain, 503, "").is_transient());
     }
 

@@ -22,6 +22,7 @@ impl Docker {
 
     pub(super) async fn new_network(&self, spec: &NetworkSpec) -> Result<NetworkId, EngineError> {
         let operation = format!("create network {}", spec.name);
+        let _names = self.network_names.lock().await;
         // Older engines make a second network of the same name without a word, and then start nothing on either.
         if !self.is_at_least_1_44() {
             let taken = self.all_networks().await?.into_iter().any(|network| network.spec.name == spec.name);

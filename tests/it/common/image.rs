@@ -53,6 +53,9 @@ impl TestImage {
 
     /// Sees to it that the host of `engine` has the image.
     pub async fn ensure<E: Engine>(&self, engine: &E) {
+        // Tests run at the same time; each import makes another image, and the last one gets the name.
+        static IMPORTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _importing = IMPORTING.lock().await;
         if engine.inspect_image(&self.reference.to_string()).await.unwrap().is_none() {
             engine.import_image(&self.reference, layer(), &self.config).await.unwrap();
         }

@@ -94,11 +94,10 @@ impl<E: Engine> Ground<E> {
         self.scene.is_some()
     }
 
-    /// Lets a simulated container write `lines` when it starts; a real one does so by its command.
-    pub fn writes(&self, name: &ContainerName, lines: &[&str]) {
-        let writes = lines.iter().map(|line| (*line).to_owned()).collect();
+    /// Lets a simulated container behave as its command says; a real one does so by itself.
+    pub fn behaves(&self, name: &ContainerName, behaviour: Behaviour) {
         if let Some(scene) = &self.scene {
-            scene.change_behaviour(name, Behaviour { writes, ..Behaviour::default() });
+            scene.change_behaviour(name, behaviour);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use evenkeel::engine::sim::Behaviour;
 use evenkeel::engine::{Engine, EngineError, EngineEvent};
 use futures_util::StreamExt;
 
@@ -38,7 +39,8 @@ pub async fn the_last_lines_of_a_log_are_read<E: Engine>(ground: &Ground<E>) {
     spec.command = Some(words(&["serve", "--say", lines[0], "--say", lines[1], "--say", lines[2]]));
     let id = ground.create("web", spec).await;
     assert_eq!(ground.engine.logs(&id, 2).await, Ok(Vec::new()));
-    ground.writes(&ground.container_name("web"), &lines);
+    let writes = lines.map(str::to_owned).to_vec();
+    ground.behaves(&ground.container_name("web"), Behaviour { writes, ..Behaviour::default() });
     ground.engine.start_container(&id).await.unwrap();
     let mut found = Vec::new();
     for _ in 0..600 {
