@@ -24,7 +24,7 @@ pub(super) fn differences(
 ) -> Vec<FieldChange> {
     let desired = normal::of_spec(spec, host);
     let image = live.images.get(&container.image);
-    let mut seen = normal::of_spec(&container.spec, host);
+    let mut seen = normal::of_spec(&revealed(&container.spec), host);
     let mut filled_in = normal::defaults(container, image, host);
     let hidden =
         sensitive_paths(&desired).chain(applied.into_iter().flat_map(sensitive_paths)).cloned().collect();
@@ -141,4 +141,22 @@ fn moved_image(spec: &ContainerSpec, container: &LiveContainer, live: &Live) -> 
         after: Some(shown(now)),
         cause: Cause::Image,
     })
+}
+
+/// The engine can't know which texts are sensitive and says so of all of them. The desired side knows: what is hidden
+/// there is hidden here before anything is compared, and what nobody declared is never shown.
+fn revealed(spec: &ContainerSpec) -> ContainerSpec {
+    use crate::model::spec::HealthTest;
+    use crate::model::text::Text;
+    let plain = |text: &mut Text| *text = Text::plain(text.expose());
+    let mut spec = spec.clone();
+    spec.environment.values_mut().for_each(plain);
+    spec.command.iter_mut().flatten().for_each(plain);
+    spec.entrypoint.iter_mut().flatten().for_each(plain);
+    match spec.healthcheck.as_mut().and_then(|health| health.test.as_mut()) {
+        None | Some(HealthTest::Disabled) => {}
+        Some(HealthTest::Exec(words)) => words.iter_mut().for_each(plain),
+        Some(HealthTest::Shell(line)) => plain(line),
+    }
+    spec
 }
