@@ -7,4 +7,5 @@
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says here what other test files may use")]
 
 mod common;
+mod apply;
 mod engine_contract;
