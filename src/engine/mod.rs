@@ -33,7 +33,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Who answers.
     fn server(&self) -> impl Future<Output = Result<Server, EngineError>> + Send;
 
-    /// Every container of the host, running or not, from one call.
+    /// Every container of the host, running or not, from one call. The list may be a moment behind
+    /// [`Engine::inspect_container`].
     fn list_containers(&self) -> impl Future<Output = Result<Vec<ListedContainer>, EngineError>> + Send;
 
     /// One container in full. It must bear the labels of an Evenkeel stack.
@@ -104,8 +105,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Creates a container and attaches it to all its networks, without starting it.
     ///
     /// # Errors
-    /// [`EngineError::Conflict`] if the name is taken; [`EngineError::NotFound`] if the image or a network isn't there;
-    /// [`EngineError::Rejected`] if the engine refuses the specification.
+    /// [`EngineError::Conflict`] if the name is taken; [`EngineError::NotFound`] if the image isn't there, or a network,
+    /// which some engines notice only at the start; [`EngineError::Rejected`] if the engine refuses the specification.
     fn create_container(
         &self,
         request: &CreateContainer,
@@ -148,6 +149,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Attaches a container to a network, with every setting of `attachment` and exactly its aliases.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] if it runs and is attached already.
     fn connect_network(
         &self,
         network: &NetworkId,
@@ -162,7 +166,11 @@ pub trait Engine: Clone + Send + Sync + 'static {
         container: &ContainerId,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Runs a command in a running container and waits for its end, `within` at most.
+    /// Runs a command in a running container and waits for its end, `within` at most. One that can't be run ends
+    /// with 126 or 127, as in a shell; one that doesn't end in time goes on in the container.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] if the container doesn't run.
     fn exec(
         &self,
         id: &ContainerId,

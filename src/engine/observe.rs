@@ -86,3 +86,76 @@ async fn images_by_reference<E: Engine>(
         .try_collect()
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::engine::CreateContainer;
+    use crate::engine::sim::{Fault, Sim, SimImage, Verb};
+    use crate::model::label;
+    use crate::model::name::Instance;
+    use crate::model::spec::ContainerSpec;
+
+    fn stack(name: &str) -> StackName {
+        name.parse().unwrap()
+    }
+
+    async fn host() -> Sim {
+        let sim = Sim::new();
+        sim.add_image(&"app:1".parse().unwrap(), SimImage::of("app"));
+        for (owner, service) in [("mine", "a"), ("mine", "b"), ("theirs", "a")] {
+            let instance = Instance { service: service.parse().unwrap(), number: 1 };
+            let request = CreateContainer {
+                name: format!("{owner}-{service}-1").parse().unwrap(),
+                spec: ContainerSpec::of_image("app:1".parse().unwrap()),
+                labels: label::of_container(&stack(owner), &instance, &"d1".parse().unwrap()),
+                networks: BTreeMap::new(),
+            };
+            sim.create_container(&request).await.unwrap();
+        }
+        sim.forget_calls();
+        sim
+    }
+
+    #[tokio::test]
+    async fn the_own_containers_are_seen_in_full_and_the_others_from_outside() {
+        let sim = host().await;
+        let references = ["app:1", "app:2"].map(|text| text.parse().unwrap()).into();
+        let live = observe(&sim, &stack("mine"), &references).await.unwrap();
+        let names = |names: Vec<String>| names.join(" ");
+        let own = live.containers.values().map(|container| container.name.to_string());
+        assert_eq!(names(own.collect()).split(' ').count(), 2);
+        let others: Vec<_> = live.others.values().map(|other| other.name.to_string()).collect();
+        assert_eq!(others, ["theirs-a-1"]);
+        let known: Vec<_> = live.references.keys().map(ToString::to_string).collect();
+        assert_eq!(known, ["app:1"]);
+        assert_eq!(live.images.len(), 1);
+        assert_eq!(sim.writing_calls(), []);
+    }
+
+    #[tokio::test]
+    async fn the_image_of_a_container_is_looked_at_though_no_reference_means_it_any_more() {
+        let sim = host().await;
+        sim.add_image(&"app:1".parse().unwrap(), SimImage::of("app, newer"));
+        let references = ["app:1".parse().unwrap()].into();
+        let live = observe(&sim, &stack("mine"), &references).await.unwrap();
+        assert_eq!(live.images.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_container_that_goes_away_meanwhile_was_never_there() {
+        let sim = host().await;
+        let human = sim.clone();
+        sim.on_call(Box::new(move |call| {
+            if call.verb == Verb::InspectContainer {
+                human.remove_by_hand(&"mine-b-1".parse().unwrap());
+            }
+            Fault::None
+        }));
+        let live = observe(&sim, &stack("mine"), &BTreeSet::new()).await.unwrap();
+        let own: Vec<_> = live.containers.values().map(|container| container.name.to_string()).collect();
+        assert_eq!(own, ["mine-a-1"]);
+    }
+}

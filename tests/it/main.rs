@@ -8,4 +8,5 @@
 
 mod common;
 mod apply;
+mod connecting;
 mod engine_contract;

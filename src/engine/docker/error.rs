@@ -128,9 +128,10 @@ fn broken(operation: String, error: &DockerError) -> EngineError {
                  usually `docker`",
             ),
         },
-        Some(io::ErrorKind::NotFound) => {
-            EngineError::Unavailable { operation, message: message("the socket is gone") }
-        }
+        Some(io::ErrorKind::NotFound) => EngineError::Unavailable {
+            operation,
+            message: message("there is no socket: is Docker installed and running?"),
+        },
         Some(io::ErrorKind::ConnectionRefused) => EngineError::Unavailable {
             operation,
             message: message("nobody listens on the socket: the Docker daemon isn't running"),

@@ -7,16 +7,19 @@ mod convert;
 mod credentials;
 mod deadline;
 mod error;
+mod greeting;
 mod containers;
 mod images;
 mod networks;
 mod processes;
 mod volumes;
 
+use std::path::Path;
 use std::time::Duration;
 
-use bollard::Docker as Client;
 use bollard::errors::Error as DockerError;
+use bollard::{ClientVersion, Docker as Client};
+use futures_util::TryFutureExt;
 use futures_util::stream::BoxStream;
 
 use self::error::{Asked, classify};
@@ -50,29 +53,35 @@ impl Docker {
     /// # Errors
     /// [`EngineError::Rejected`] if `host` is of another kind or the daemon is too old, [`EngineError::Denied`] if
     /// this user may not use the socket, [`EngineError::Unavailable`] if there is none or nobody listens on it,
-    /// [`EngineError::TimedOut`] if nobody answers.
+    /// [`EngineError::TimedOut`] if nobody answers, [`EngineError::Unexpected`] if it
+    /// isn't Docker that does.
     pub async fn connect(host: Option<&str>) -> Result<Self, EngineError> {
         let host = host.unwrap_or(DEFAULT_HOST);
         let operation = format!("connect to Docker at {}", error::shown(host));
-        if !host.strip_prefix("unix://").is_some_and(|path| path.starts_with('/')) {
+        let Some(socket) = host.strip_prefix("unix://").filter(|path| path.starts_with('/')) else {
             let message = "only Unix sockets are supported so far: unix:///path/to/docker.sock".to_owned();
             return Err(EngineError::Rejected { operation, message });
-        }
-        // The client's own timeout must never be the first: it is one for all calls.
-        let never = Duration::from_secs(24 * 60 * 60).as_secs();
-        let client = Client::connect_with_unix(host, never, bollard::API_DEFAULT_VERSION)
-            .map_err(|error| classify(operation.clone(), Asked::Plain, &error))?;
-        let negotiation = client.negotiate_version();
-        let client = within(operation.clone(), deadline::CONNECT, Asked::Plain, negotiation).await?;
-        let version = client.client_version();
-        let api = (version.major_version, version.minor_version);
-        if api < API_MIN {
+        };
+        let asked = greeting::api_version(Path::new(socket)).map_err(|err| DockerError::IOError { err });
+        let spoken = within(operation.clone(), deadline::CONNECT, Asked::Plain, asked).await?;
+        let Some(spoken) = spoken else {
+            let message = "what answers there is no Docker".to_owned();
+            return Err(EngineError::Unexpected { operation, message });
+        };
+        if spoken < API_MIN {
             let message = format!(
                 "the daemon speaks API {}.{}, and Evenkeel needs {}.{}, which is Docker 20.10 or newer",
-                api.0, api.1, API_MIN.0, API_MIN.1
+                spoken.0, spoken.1, API_MIN.0, API_MIN.1
             );
             return Err(EngineError::Rejected { operation, message });
         }
+        let newest = bollard::API_DEFAULT_VERSION;
+        let api = spoken.min((newest.major_version, newest.minor_version));
+        let version = ClientVersion { major_version: api.0, minor_version: api.1 };
+        // The client's own timeout must never be the first: it is one for all calls.
+        let never = Duration::from_secs(24 * 60 * 60).as_secs();
+        let client = Client::connect_with_unix(host, never, &version)
+            .map_err(|error| classify(operation, Asked::Plain, &error))?;
         Ok(Self { client: with_version(client, api), api })
     }
 

@@ -22,6 +22,9 @@ const EXEC_OUTPUT_BYTES: usize = 4 << 10;
 /// Most bytes of a container's log that are kept.
 const LOG_BYTES: usize = 64 << 10;
 
+/// The exit status by which a shell says that it can't run a command.
+const NO_SUCH_COMMAND: i64 = 127;
+
 /// What is asked of the event stream. Each health check alone makes three more per probe (`exec_create` and so on).
 const ACTIONS: [&str; 18] = [
     "create",
@@ -70,7 +73,7 @@ impl Docker {
         };
         let ended = tokio::time::timeout(limit, run).await;
         let code = match ended {
-            Ok(Err(error)) => return Err(classify(operation, Asked::Start, &error)),
+            Ok(Err(error)) => return unstarted(classify(operation, Asked::Start, &error)),
             Ok(Ok(())) => {
                 let call = self.client.inspect_exec(&exec.id);
                 within(operation, deadline::QUICK, Asked::Plain, call).await?.exit_code
@@ -119,6 +122,16 @@ impl Docker {
                 })
             })
             .boxed()
+    }
+}
+
+/// A command that can't be run ends as in a shell. Older engines say so themselves, newer ones refuse.
+fn unstarted(error: EngineError) -> Result<ExecResult, EngineError> {
+    match error {
+        EngineError::Rejected { message, .. } => {
+            Ok(ExecResult { code: Some(NO_SUCH_COMMAND), output: message })
+        }
+        other => Err(other),
     }
 }
 

@@ -180,7 +180,8 @@ impl World {
         let missing = || Refusal::NotFound(format!("network {network} not found"));
         let name = self.networks.get(network).ok_or_else(missing)?.spec.name.clone();
         let container = self.container_mut(id)?;
-        if container.networks.contains_key(&name) {
+        // While it doesn't run this only changes what a start will do.
+        if container.is_running() && container.networks.contains_key(&name) {
             let message = format!("endpoint with name {} already exists in network {name}", container.name);
             return Err(Refusal::Conflict(message));
         }

@@ -13,6 +13,10 @@ impl World {
     /// The ports that `container` would hold if it were started now.
     pub(super) fn ports_for(&self, container: &SimContainer) -> Result<BTreeSet<PublishedPort>, Refusal> {
         let mut chosen = BTreeSet::new();
+        // Without a network nothing leads to the container, and Docker publishes nothing.
+        if container.networks.is_empty() {
+            return Ok(chosen);
+        }
         for wanted in &container.spec.ports {
             let candidates = match wanted.host {
                 HostPort::One(port) => port..=port,

@@ -68,8 +68,8 @@ impl Sim {
             known.or_else(|| container.is_probe(command).then(probe))
         };
         let Some(Reply { code, output, takes }) = reply else {
-            let message = "exec: no such executable in the simulated container".to_owned();
-            return Err(Refusal::Rejected(message));
+            let output = "no such executable in the simulated container".to_owned();
+            return Ok(ExecResult { code: Some(127), output });
         };
         tokio::time::sleep(takes.min(within)).await;
         if takes > within {

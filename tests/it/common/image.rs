@@ -21,9 +21,19 @@ pub struct TestImage {
 }
 
 impl TestImage {
-    /// The one for all tests.
-    pub fn new() -> Self {
-        let config = ImportConfig {
+    /// An image that gives its containers nothing but a program to run.
+    pub fn plain() -> Self {
+        Self::with(ImportConfig {
+            entrypoint: vec!["/fixture".to_owned()],
+            command: vec!["serve".to_owned()],
+            ..ImportConfig::default()
+        })
+    }
+
+    /// An image that gives its containers something of each kind. Each of them has a volume without a name, which
+    /// only [`super::docker::Cleanup`] removes with it.
+    pub fn rich() -> Self {
+        Self::with(ImportConfig {
             entrypoint: vec!["/fixture".to_owned()],
             command: vec!["serve".to_owned()],
             environment: [("IMAGE_SAYS".to_owned(), "hello \"$you\"".to_owned())].into(),
@@ -32,7 +42,10 @@ impl TestImage {
             volumes: vec!["/cache".to_owned()],
             user: Some("0:0".to_owned()),
             working_dir: Some("/work".to_owned()),
-        };
+        })
+    }
+
+    fn with(config: ImportConfig) -> Self {
         let digest = hex::encode(Sha256::digest(format!("{SOURCE}{config:?}")));
         let reference = format!("evenkeel-fixture:{}", &digest[..12]).parse().unwrap();
         Self { reference, config }
@@ -40,6 +53,9 @@ impl TestImage {
 
     /// Sees to it that the host of `engine` has the image.
     pub async fn ensure<E: Engine>(&self, engine: &E) {
+        // Tests run at the same time; each import makes another image, and the last one gets the name.
+        static IMPORTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _importing = IMPORTING.lock().await;
         if engine.inspect_image(&self.reference.to_string()).await.unwrap().is_none() {
             engine.import_image(&self.reference, layer(), &self.config).await.unwrap();
         }

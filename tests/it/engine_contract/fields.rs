@@ -36,18 +36,28 @@ const FIELDS: [Field; 46] = [
     }),
     ("labels", |spec| drop(spec.labels.insert("a.b".to_owned(), "c=d".to_owned()))),
     ("labels over the image's", |spec| drop(spec.labels.insert("image.label".to_owned(), String::new()))),
-    ("port on every address", |spec| drop(spec.ports.insert(port(None, HostPort::One(unique_port()))))),
+    ("port on every address", |spec| {
+        spec.ports.insert(port(None, HostPort::One(unique_port())));
+    }),
     ("port on one address", |spec| {
         spec.ports.insert(port(Some("127.0.0.1"), HostPort::One(unique_port())));
     }),
-    ("port on an IPv6 address", |spec| drop(spec.ports.insert(port(Some("::1"), HostPort::One(8000))))),
-    ("any port", |spec| drop(spec.ports.insert(port(None, HostPort::Any)))),
-    ("one port of a range", |spec| drop(spec.ports.insert(port(None, HostPort::OneOf(20_000, 20_009))))),
+    ("port on an IPv6 address", |spec| {
+        spec.ports.insert(port(Some("::1"), HostPort::One(8000)));
+    }),
+    ("any port", |spec| {
+        spec.ports.insert(port(None, HostPort::Any));
+    }),
+    ("one port of a range", |spec| {
+        spec.ports.insert(port(None, HostPort::OneOf(20_000, 20_009)));
+    }),
     ("one container port on two of the host", |spec| {
         spec.ports.insert(port(None, HostPort::One(8001)));
         spec.ports.insert(port(None, HostPort::One(8002)));
     }),
-    ("expose", |spec| drop(spec.expose.insert(ContainerPort { number: 53, protocol: Protocol::Udp }))),
+    ("expose", |spec| {
+        spec.expose.insert(ContainerPort { number: 53, protocol: Protocol::Udp });
+    }),
     ("anonymous volume", |spec| mount(spec, "/anonymous", MountSource::Anonymous, false)),
     ("bind", |spec| mount(spec, "/bound", MountSource::Bind("/etc".to_owned()), false)),
     ("read-only bind", |spec| mount(spec, "/bound", MountSource::Bind("/etc/hostname".to_owned()), true)),
@@ -129,17 +139,17 @@ fn check(test: HealthTest) -> Healthcheck {
 
 pub async fn every_field_is_read_back_as_it_was_asked_for<E: Engine>(ground: &Ground<E>) {
     for (number, (field, change)) in FIELDS.iter().enumerate() {
-        let mut spec = ground.spec();
+        let mut spec = ground.rich_spec();
         change(&mut spec);
         compare(ground, &format!("field{number}"), field, spec).await;
     }
-    let mut spec = ground.spec();
+    let mut spec = ground.rich_spec();
     let volume = MountSource::Volume(ground.volume_name("data"));
     mount(&mut spec, "/data", volume.clone(), false);
     mount(&mut spec, "/data-again", volume, true);
     compare(ground, "volume", "named volume", spec).await;
 
-    let mut all = ground.spec();
+    let mut all = ground.rich_spec();
     for (_, change) in FIELDS {
         change(&mut all);
     }
@@ -150,25 +160,20 @@ async fn compare<E: Engine>(ground: &Ground<E>, service: &str, field: &str, spec
     let created = ground.engine.create_container(&ground.request(service, spec.clone())).await;
     let id = created.unwrap_or_else(|error| panic!("{field}: {error}"));
     let live = ground.inspect(&id).await;
-    let expected = filled_in(spec, &ground.image, &live);
+    let expected = filled_in(spec, &ground.rich, &live);
     pretty_eq(field, &expected, &live.spec);
-    ground.engine.remove_container(&id).await.unwrap();
 }
 
-/// Shows texts, which hide themselves, in the case that the two differ.
+/// Shows the lines that differ, and the texts that hide themselves.
 fn pretty_eq(field: &str, expected: &ContainerSpec, found: &ContainerSpec) {
-    let texts = |spec: &ContainerSpec| {
-        let shown = |words: &Option<Vec<Text>>| {
-            words.as_ref().map(|words| words.iter().map(|word| word.expose().to_owned()).collect::<Vec<_>>())
-        };
-        (shown(&spec.command), shown(&spec.entrypoint))
+    let shown = |spec: &ContainerSpec| {
+        let words =
+            spec.command.iter().chain(&spec.entrypoint).flatten().map(Text::expose).collect::<Vec<_>>();
+        format!("{spec:#?}\n{words:#?}\n")
     };
-    assert!(
-        expected == found,
-        "{field} differs\nexpected {expected:#?}\n{:?}\nfound {found:#?}\n{:?}",
-        texts(expected),
-        texts(found)
-    );
+    let (expected_text, found_text) = (shown(expected), shown(found));
+    let diff = similar::TextDiff::from_lines(&expected_text, &found_text);
+    assert!(expected == found, "{field}: expected (-) and found (+) differ\n{}", diff.unified_diff());
 }
 
 /// What `spec` must look like when it is read back: image and daemon fill in what it leaves open, and nobody knows
@@ -196,8 +201,13 @@ fn filled_in(mut spec: ContainerSpec, image: &TestImage, live: &LiveContainer) -
     spec.working_dir = spec.working_dir.or_else(|| image.working_dir.clone());
     spec.hostname = spec.hostname.or_else(|| Some(live.id.short().to_owned()));
     spec.shm_size = spec.shm_size.or(Some(64 << 20));
-    let logging = Logging { driver: "json-file".to_owned(), options: BTreeMap::new() };
-    spec.logging = spec.logging.or(Some(logging));
+    // The daemon's own configuration decides where the output goes.
+    spec.logging = spec.logging.or_else(|| live.spec.logging.clone());
+    // Docker adds this to every privileged container.
+    let unlabelled = "label=disable".to_owned();
+    if spec.privileged && live.spec.security_opt.contains(&unlabelled) {
+        spec.security_opt.insert(unlabelled);
+    }
     hide(&mut spec);
     spec
 }
@@ -216,22 +226,22 @@ fn hide(spec: &mut ContainerSpec) {
 pub async fn what_is_not_declared_comes_from_image_and_daemon<E: Engine>(ground: &Ground<E>) {
     let (first, first_id) = ground.created_network("first").await;
     let (second, second_id) = ground.created_network("second").await;
-    let mut spec = ground.spec();
+    let mut spec = ground.rich_spec();
     let attachment = |alias: &str| Attachment { aliases: strings(&[alias, "web"]), ..Attachment::default() };
     spec.networks = BTreeMap::from([(first.clone(), attachment("a")), (second.clone(), attachment("b"))]);
     let mut request = ground.request("web", spec.clone());
     request.networks = BTreeMap::from([(first.clone(), first_id), (second.clone(), second_id)]);
     let id = ground.engine.create_container(&request).await.unwrap();
     let created = ground.inspect(&id).await;
-    pretty_eq("created", &filled_in(spec.clone(), &ground.image, &created), &created.spec);
+    pretty_eq("created", &filled_in(spec.clone(), &ground.rich, &created), &created.spec);
     ground.engine.start_container(&id).await.unwrap();
     let live = ground.inspect(&id).await;
-    pretty_eq("started", &filled_in(spec, &ground.image, &live), &live.spec);
+    pretty_eq("started", &filled_in(spec, &ground.rich, &live), &live.spec);
     assert_eq!(live.name, ground.container_name("web"));
     assert_eq!(live.instance.to_string(), "web-1");
     assert_eq!(live.deploy.as_str(), "d1");
     assert_eq!(live.addresses.keys().collect::<Vec<_>>(), [&first, &second]);
-    let image = ground.engine.inspect_image(&ground.image.reference.to_string()).await.unwrap().unwrap();
+    let image = ground.engine.inspect_image(&ground.rich.reference.to_string()).await.unwrap().unwrap();
     assert_eq!(live.image, image.id);
     let listed = ground.engine.list_containers().await.unwrap();
     let listed = listed.into_iter().find(|listed| listed.id == id).unwrap();

@@ -11,7 +11,7 @@ use evenkeel::model::live::{LiveContainer, LiveImage};
 use evenkeel::model::name::{
     ContainerId, ContainerName, DeployId, Instance, NetworkId, NetworkName, StackName, VolumeName,
 };
-use evenkeel::model::spec::{AddressPool, ContainerSpec, NetworkSpec, VolumeSpec};
+use evenkeel::model::spec::{AddressPool, Attachment, ContainerSpec, NetworkSpec, VolumeSpec};
 use evenkeel::model::text::Text;
 
 use crate::common::docker::{Cleanup, docker as connect};
@@ -23,28 +23,21 @@ pub struct Ground<E> {
     pub engine: E,
     pub stack: StackName,
     pub image: TestImage,
+    /// The image that gives something of each kind.
+    pub rich: TestImage,
     /// The same engine once more if it is simulated, to set the scene.
     scene: Option<Sim>,
 }
 
 /// A simulated host with an image that behaves like the real one in as much as the laws ask.
 pub fn simulated() -> Ground<Sim> {
-    let image = TestImage::new();
+    let (image, rich) = (TestImage::plain(), TestImage::rich());
     let engine = Sim::new();
     let mut simulated =
         SimImage::of("fixture").that(Behaviour { commands: commands(), ..Behaviour::default() });
-    let config = image.config.clone();
-    simulated.defaults = LiveImage {
-        entrypoint: config.entrypoint,
-        command: config.command,
-        environment: config.environment,
-        labels: config.labels,
-        exposed_ports: config.exposed_ports.into_iter().collect(),
-        volumes: config.volumes.into_iter().collect(),
-        user: config.user.unwrap(),
-        working_dir: config.working_dir.unwrap(),
-        ..simulated.defaults
-    };
+    simulated.defaults = defaults("plain", &image);
+    let rich_image = SimImage { defaults: defaults("rich", &rich), ..simulated.clone() };
+    engine.add_image(&rich.reference, rich_image);
     engine.add_image(&image.reference, simulated.clone());
     for (tag, exits) in [("fails", (Duration::from_millis(50), 3)), ("ends", (Duration::from_millis(50), 0))]
     {
@@ -54,7 +47,22 @@ pub fn simulated() -> Ground<Sim> {
         let defaults = LiveImage { id, ..simulated.defaults.clone() };
         engine.add_image(&reference, SimImage { defaults, behaviour });
     }
-    Ground { scene: Some(engine.clone()), engine, stack: unique_stack(), image }
+    Ground { scene: Some(engine.clone()), engine, stack: unique_stack(), image, rich }
+}
+
+fn defaults(seed: &str, image: &TestImage) -> LiveImage {
+    let config = image.config.clone();
+    LiveImage {
+        entrypoint: config.entrypoint,
+        command: config.command,
+        environment: config.environment,
+        labels: config.labels,
+        exposed_ports: config.exposed_ports.into_iter().collect(),
+        volumes: config.volumes.into_iter().collect(),
+        user: config.user.unwrap_or_default(),
+        working_dir: config.working_dir.unwrap_or_default(),
+        ..SimImage::of(seed).defaults
+    }
 }
 
 fn commands() -> BTreeMap<Vec<String>, Reply> {
@@ -72,11 +80,12 @@ fn commands() -> BTreeMap<Vec<String>, Reply> {
 /// A real Docker, if there is one. What the test makes is removed with the guard.
 pub async fn docker() -> Option<(Ground<Docker>, Cleanup)> {
     let engine = connect().await?;
-    let image = TestImage::new();
+    let (image, rich) = (TestImage::plain(), TestImage::rich());
     image.ensure(&engine).await;
+    rich.ensure(&engine).await;
     let stack = unique_stack();
     let cleanup = Cleanup(stack.clone());
-    Some((Ground { engine, stack, image, scene: None }, cleanup))
+    Some((Ground { engine, stack, image, rich, scene: None }, cleanup))
 }
 
 impl<E: Engine> Ground<E> {
@@ -96,6 +105,11 @@ impl<E: Engine> Ground<E> {
     /// A container of the test image that declares nothing else.
     pub fn spec(&self) -> ContainerSpec {
         ContainerSpec::of_image(self.image.reference.clone())
+    }
+
+    /// A container of the rich image that declares nothing else.
+    pub fn rich_spec(&self) -> ContainerSpec {
+        ContainerSpec::of_image(self.rich.reference.clone())
     }
 
     pub fn container_name(&self, service: &str) -> ContainerName {
@@ -161,6 +175,15 @@ impl<E: Engine> Ground<E> {
             ipv6: false,
             labels: label::of_network(&self.stack, key),
         }
+    }
+
+    /// A request to create the container of `service` on a network of its own, so that its ports are published.
+    pub async fn request_on_network(&self, service: &str, mut spec: ContainerSpec) -> CreateContainer {
+        let (name, id) = self.created_network(service).await;
+        spec.networks.insert(name.clone(), Attachment::default());
+        let mut request = self.request(service, spec);
+        request.networks.insert(name, id);
+        request
     }
 
     pub async fn created_network(&self, key: &str) -> (NetworkName, NetworkId) {

@@ -41,8 +41,8 @@ pub async fn a_volume_that_is_made_otherwise_is_a_conflict<E: Engine>(ground: &G
 }
 
 pub async fn an_image_is_read_back<E: Engine>(ground: &Ground<E>) {
-    let config = ground.image.config.clone();
-    let by_name = ground.engine.inspect_image(&ground.image.reference.to_string()).await.unwrap().unwrap();
+    let config = ground.rich.config.clone();
+    let by_name = ground.engine.inspect_image(&ground.rich.reference.to_string()).await.unwrap().unwrap();
     assert_eq!(by_name.entrypoint, config.entrypoint);
     assert_eq!(by_name.command, config.command);
     assert_eq!(by_name.environment, config.environment);
