@@ -4,3 +4,4 @@ mod bench;
 mod deploys;
 mod failures;
 mod sweep;
+mod real;

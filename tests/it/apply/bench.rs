@@ -1,4 +1,4 @@
-//! A simulated host with a small stack on it: a database, an application that needs it, and a proxy.
+//! A host with a small stack on it: a database, an application that needs it, and a proxy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use evenkeel::apply::ledger::{Ledger, new_deploy_id};
 use evenkeel::apply::progress::{Event, Progress};
 use evenkeel::apply::recover::{Recovered, recover};
 use evenkeel::apply::{Host, Outcome, Run, Tools, apply};
+use evenkeel::engine::Engine;
 use evenkeel::engine::observe::observe;
 use evenkeel::engine::sim::{Sim, SimImage};
 use evenkeel::model::desired::{
@@ -36,12 +37,14 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// A host, and all that a deploy works with.
-pub struct Bench {
-    pub sim: Sim,
+pub struct Bench<E = Sim> {
+    pub host: E,
+    pub stack: StackName,
     pub ledger: Ledger,
     pub files: FileStore,
     pub told: Told,
     pub stop: CancellationToken,
+    pub prober: Box<dyn Prober>,
     key: DigestKey,
     deploys: AtomicU32,
     _temp: TempDir,
@@ -58,17 +61,7 @@ impl Bench {
         for image in ["db:1", "app:1", "app:2", "proxy:1"] {
             sim.add_image(&image_ref(image), SimImage::of(image));
         }
-        let temp = tempfile::tempdir().unwrap();
-        Self {
-            sim,
-            ledger: Ledger::open_in_memory().unwrap(),
-            files: FileStore::new(temp.path().join("files")),
-            told: Told::default(),
-            stop: CancellationToken::new(),
-            key: DigestKey::new([7; 32]),
-            deploys: AtomicU32::new(0),
-            _temp: temp,
-        }
+        Self::on(sim, stack())
     }
 
     /// A host on which `desired` is deployed.
@@ -76,15 +69,33 @@ impl Bench {
         let bench = Self::new();
         let outcome = bench.deploy(desired).await;
         assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
-        bench.sim.forget_calls();
+        bench.host.forget_calls();
         bench
+    }
+}
+
+impl<E: Engine> Bench<E> {
+    pub fn on(host: E, stack: StackName) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        Self {
+            host,
+            stack,
+            ledger: Ledger::open_in_memory().unwrap(),
+            files: FileStore::new(temp.path().join("files")),
+            told: Told::default(),
+            stop: CancellationToken::new(),
+            prober: Box::new(Nobody),
+            key: DigestKey::new([7; 32]),
+            deploys: AtomicU32::new(0),
+            _temp: temp,
+        }
     }
 
     pub fn tools(&self) -> Tools<'_> {
         Tools {
             ledger: &self.ledger,
             files: &self.files,
-            prober: &Nobody,
+            prober: &*self.prober,
             progress: &self.told,
             clock: &Noon,
         }
@@ -92,13 +103,13 @@ impl Bench {
 
     pub async fn live(&self, desired: &Desired) -> Live {
         let references = desired.services.values().map(|service| service.spec.image.clone()).collect();
-        observe(&self.sim, &stack(), &references).await.unwrap()
+        observe(&self.host, &self.stack, &references).await.unwrap()
     }
 
     pub async fn plan(&self, desired: &Desired) -> Plan {
         let files = self.files.root().to_str().unwrap();
         let host = normal::Host { key: &self.key, files };
-        let last = self.ledger.last_applied(&stack()).unwrap();
+        let last = self.ledger.last_applied(&self.stack).unwrap();
         plan(desired, &self.live(desired).await, &last, host).unwrap()
     }
 
@@ -123,16 +134,16 @@ impl Bench {
             host: Host::Other,
             stop: &self.stop,
         };
-        apply(&self.sim, run).await
+        apply(&self.host, run).await
     }
 
     pub async fn recover(&self) -> Option<Recovered> {
-        recover(&self.sim, &stack(), self.tools()).await.unwrap()
+        recover(&self.host, &self.stack, self.tools()).await.unwrap()
     }
 
     /// Every container of the stack.
     pub async fn containers(&self) -> Vec<LiveContainer> {
-        observe(&self.sim, &stack(), &BTreeSet::new()).await.unwrap().containers.into_values().collect()
+        observe(&self.host, &self.stack, &BTreeSet::new()).await.unwrap().containers.into_values().collect()
     }
 
     /// The containers that run, by their service.
@@ -230,7 +241,7 @@ pub fn image_ref(image: &str) -> ImageRef {
     image.parse().unwrap()
 }
 
-fn service(name: &str, tier: &str, image: &str) -> Service {
+pub fn service(name: &str, tier: &str, image: &str) -> Service {
     let mut spec = ContainerSpec::of_image(image_ref(image));
     spec.restart = RestartPolicy::UnlessStopped;
     spec.networks.insert("auren-dev_default".parse().unwrap(), Attachment::default());

@@ -37,7 +37,7 @@ async fn a_second_deploy_writes_nothing() {
     let desired = stack_with("app:1");
     let bench = Bench::with(&desired).await;
     assert_eq!(bench.deploy(&desired).await, Outcome::Unchanged);
-    assert_eq!(bench.sim.writing_calls(), []);
+    assert_eq!(bench.host.writing_calls(), []);
     assert_eq!(bench.ledger.history(&stack(), 10).unwrap().len(), 1);
 }
 
@@ -74,7 +74,7 @@ async fn a_service_is_ready_soon_after_it_is_whatever_its_interval() {
     let ready_after = Duration::from_secs(1);
     let behaviour = Behaviour { healthy_after: ready_after, ..Behaviour::default() };
     let bench = Bench::with(&stack_with("app:1")).await;
-    bench.sim.add_image(&image_ref("app:2"), SimImage::of("app:2").that(behaviour));
+    bench.host.add_image(&image_ref("app:2"), SimImage::of("app:2").that(behaviour));
     let start = Instant::now();
     let outcome = bench.deploy(&stack_with("app:2")).await;
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
@@ -85,17 +85,17 @@ async fn a_service_is_ready_soon_after_it_is_whatever_its_interval() {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_is_missing_is_pulled_before_anything_stops() {
     let bench = Bench::with(&stack_with("app:1")).await;
-    bench.sim.publish(&image_ref("app:3"), SimImage::of("app:3"), Duration::from_secs(90));
+    bench.host.publish(&image_ref("app:3"), SimImage::of("app:3"), Duration::from_secs(90));
     let outcome = bench.deploy(&stack_with("app:3")).await;
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
-    let calls = bench.sim.writing_calls();
+    let calls = bench.host.writing_calls();
     assert_eq!(calls[0].verb, Verb::PullImage, "{calls:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_after_the_commit_is_a_warning_and_repaired_next_time() {
     let bench = Bench::with(&stack_with("app:1")).await;
-    bench.sim.on_call(Box::new(
+    bench.host.on_call(Box::new(
         |call| {
             if call.verb == Verb::RenameContainer { Fault::Error } else { Fault::None }
         },
@@ -104,7 +104,7 @@ async fn what_fails_after_the_commit_is_a_warning_and_repaired_next_time() {
     let Outcome::Applied(report) = outcome else { panic!("{outcome:?}") };
     assert!(report.warnings.iter().any(|warning| warning.what.starts_with("rename")), "{report:?}");
     let serving = bench.serving().await;
-    bench.sim.without_faults();
+    bench.host.without_faults();
     let outcome = bench.deploy(&stack_with("app:2")).await;
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     assert_eq!(bench.serving().await, serving);
@@ -133,7 +133,7 @@ fn a_deploy_can_move_between_threads() {
     fn assert_send<T: Send>(_: &T) {}
     let bench = Bench::new();
     let desired = stack_with("app:1");
-    assert_send(&async { assert_send(&bench.sim) });
+    assert_send(&async { assert_send(&bench.host) });
     assert_send(&bench.tools());
     assert_send(&bench.deploy(&desired));
     assert_send(&bench.recover());

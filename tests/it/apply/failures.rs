@@ -12,7 +12,7 @@ use super::bench::{Bench, image_ref, stack, stack_with};
 /// A host with `app:1`, and `app:2` made so that its containers do this.
 async fn host_where_app_2(behaviour: Behaviour) -> Bench {
     let bench = Bench::with(&stack_with("app:1")).await;
-    bench.sim.add_image(&image_ref("app:2"), SimImage::of("app:2").that(behaviour));
+    bench.host.add_image(&image_ref("app:2"), SimImage::of("app:2").that(behaviour));
     bench
 }
 
@@ -75,7 +75,7 @@ async fn a_container_that_cannot_start_is_rolled_back() {
 async fn a_failed_first_deploy_leaves_nothing() {
     let bench = Bench::new();
     let exits = Behaviour { exits: Some((Duration::ZERO, 1)), ..Behaviour::default() };
-    bench.sim.add_image(&image_ref("app:1"), SimImage::of("app:1").that(exits));
+    bench.host.add_image(&image_ref("app:1"), SimImage::of("app:1").that(exits));
     let outcome = bench.deploy(&stack_with("app:1")).await;
     assert!(matches!(outcome, Outcome::RolledBack { .. }), "{outcome:?}");
     let live = bench.live(&stack_with("app:1")).await;
@@ -89,19 +89,21 @@ async fn an_image_that_is_nowhere_changes_nothing() {
     let Outcome::Failed { failure, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(failure.what, "pull app:9");
     assert!(failure.cause.contains("not in its registry") && !failure.transient, "{failure}");
-    assert!(bench.sim.writing_calls().iter().all(|call| call.verb == Verb::PullImage));
+    assert!(bench.host.writing_calls().iter().all(|call| call.verb == Verb::PullImage));
     bench.assert_at(&stack_with("app:1")).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_is_down_quarantines_nothing() {
     let bench = Bench::with(&stack_with("app:1")).await;
-    bench.sim.publish(&image_ref("app:3"), SimImage::of("app:3"), Duration::ZERO);
-    bench.sim.on_call(Box::new(|call| if call.verb == Verb::PullImage { Fault::Error } else { Fault::None }));
+    bench.host.publish(&image_ref("app:3"), SimImage::of("app:3"), Duration::ZERO);
+    bench
+        .host
+        .on_call(Box::new(|call| if call.verb == Verb::PullImage { Fault::Error } else { Fault::None }));
     let outcome = bench.deploy(&stack_with("app:3")).await;
     let Outcome::Failed { failure, .. } = outcome else { panic!("{outcome:?}") };
     assert!(failure.transient, "{failure}");
-    bench.sim.without_faults();
+    bench.host.without_faults();
     let outcome = bench.deploy(&stack_with("app:3")).await;
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
 }
@@ -120,14 +122,14 @@ async fn a_port_taken_since_the_plan_was_made_is_found_before_anything_is_touche
     };
     desired.services.get_mut(&"app".parse().unwrap()).unwrap().spec.ports.insert(port.clone());
     let plan = bench.plan(&desired).await;
-    bench.sim.run_by_hand(&"squatter".parse().unwrap(), [port].into());
+    bench.host.run_by_hand(&"squatter".parse().unwrap(), [port].into());
     let outcome = bench.carry_out(&plan, &desired).await;
     let Outcome::Refused(findings) = outcome else { panic!("{outcome:?}") };
     assert_eq!(
         findings[0].what,
         "service `app`: the port 8000:80/tcp of the host is held by the container `squatter`"
     );
-    assert_eq!(bench.sim.writing_calls(), []);
+    assert_eq!(bench.host.writing_calls(), []);
     assert_eq!(bench.ledger.history(&stack(), 10).unwrap().len(), 1);
 }
 
@@ -135,7 +137,7 @@ async fn a_port_taken_since_the_plan_was_made_is_found_before_anything_is_touche
 async fn a_container_whose_reply_was_lost_is_known_again() {
     let bench = Bench::with(&stack_with("app:1")).await;
     let mut lost = false;
-    bench.sim.on_call(Box::new(move |call| {
+    bench.host.on_call(Box::new(move |call| {
         if call.verb == Verb::CreateContainer && !std::mem::replace(&mut lost, true) {
             return Fault::DoneButReplyLost;
         }
@@ -173,7 +175,7 @@ async fn a_deploy_that_is_stopped_before_it_begins_touches_nothing() {
     bench.stop.cancel();
     let outcome = bench.deploy(&stack_with("app:2")).await;
     assert!(matches!(outcome, Outcome::Interrupted(_)), "{outcome:?}");
-    assert_eq!(bench.sim.writing_calls(), []);
+    assert_eq!(bench.host.writing_calls(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +183,7 @@ async fn a_way_back_that_fails_is_told_as_such() {
     let exits = Behaviour { exits: Some((Duration::ZERO, 1)), ..Behaviour::default() };
     let bench = host_where_app_2(exits).await;
     let broken = Behaviour { start_error: Some("no space left".to_owned()), ..Behaviour::default() };
-    bench.sim.change_behaviour(&"auren-dev-app-1".parse().unwrap(), broken);
+    bench.host.change_behaviour(&"auren-dev-app-1".parse().unwrap(), broken);
     let outcome = bench.deploy(&stack_with("app:2")).await;
     let Outcome::RollbackFailed { failure, rollback, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(failure.what, "wait for app");

@@ -57,9 +57,9 @@ async fn sweep(fault: Fault, for_ever: bool, killed: bool) -> usize {
         let before = bench.serving().await;
         let desired = stack_with("app:2");
         let plan = bench.plan(&desired).await;
-        bench.sim.forget_calls();
+        bench.host.forget_calls();
         let context = format!("{fault:?} at call {at}, for ever: {for_ever}, killed: {killed}");
-        let struck = strike(&bench.sim, at, (fault, for_ever));
+        let struck = strike(&bench.host, at, (fault, for_ever));
         let outcome = if killed {
             tokio::select! {
                 biased;
@@ -69,8 +69,8 @@ async fn sweep(fault: Fault, for_ever: bool, killed: bool) -> usize {
         } else {
             Some(bench.carry_out(&plan, &desired).await)
         };
-        let calls = bench.sim.calls();
-        bench.sim.without_faults();
+        let calls = bench.host.calls();
+        bench.host.without_faults();
         let context = format!("{context} ({:?}), ended with {outcome:?}", calls.get(at));
         let recovered = bench.recover().await;
         assert!(!matches!(recovered, Some(Recovered::BackFailed { .. })), "{context}: {recovered:?}");
@@ -120,10 +120,10 @@ async fn a_recovery_may_be_killed_at_any_call_too() {
     let starts = {
         let bench = Bench::with(&stack_with("app:1")).await;
         let plan = bench.plan(&desired).await;
-        bench.sim.forget_calls();
+        bench.host.forget_calls();
         let outcome = bench.carry_out(&plan, &desired).await;
         assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
-        let calls = bench.sim.calls();
+        let calls = bench.host.calls();
         calls.iter().position(|call| call.to_string().starts_with("start")).unwrap()
     };
     let mut at = 0;
@@ -131,19 +131,19 @@ async fn a_recovery_may_be_killed_at_any_call_too() {
         let bench = Bench::with(&stack_with("app:1")).await;
         let before = bench.serving().await;
         let plan = bench.plan(&desired).await;
-        let struck = strike(&bench.sim, starts, (Fault::DoneButReplyLost, false));
+        let struck = strike(&bench.host, starts, (Fault::DoneButReplyLost, false));
         tokio::select! {
             biased;
             () = struck.notified() => {}
             outcome = bench.carry_out(&plan, &desired) => panic!("not killed: {outcome:?}"),
         }
-        let struck = strike(&bench.sim, at, (Fault::DoneButReplyLost, false));
+        let struck = strike(&bench.host, at, (Fault::DoneButReplyLost, false));
         let was_killed = tokio::select! {
             biased;
             () = struck.notified() => true,
             _ = bench.recover() => false,
         };
-        bench.sim.without_faults();
+        bench.host.without_faults();
         let recovered = bench.recover().await;
         assert!(matches!(recovered, None | Some(Recovered::Back(_))), "{at}: {recovered:?}");
         assert_whole(&bench, &before, &format!("recovery killed at call {at}")).await;
