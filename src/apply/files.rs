@@ -131,7 +131,7 @@ fn write_folder(target: &Path, files: &BTreeMap<String, FileContent>) -> Result<
         let path = RepoPath::root()
             .join(name)
             .ok()
-            .filter(|path| path.as_str() == name)
+            .filter(|path| path.as_str() == name && !name.is_empty())
             .ok_or_else(|| FilesError::Name(name.clone()))?;
         let mut folder = target.to_owned();
         let mut parts: Vec<&str> = path.as_str().split('/').collect();

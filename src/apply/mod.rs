@@ -45,7 +45,7 @@ use clock::Clock;
 use files::FileStore;
 use gate::probe::Prober;
 use ledger::memory::Settled;
-use ledger::{Beginning, Direction, Ending, Ledger, LedgerError, Quarantine};
+use ledger::{Beginning, Direction, Ending, Ledger, Quarantine};
 use progress::{Event, Progress};
 use runner::Ran;
 use secrets::Secrets;
@@ -218,7 +218,7 @@ async fn run_plan<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
         plan: Some(plan),
     };
     let ran = runner::forward(&site, &plan.steps).await;
-    if ran.committed { finished(run, ran, start) } else { undo(&site, run, ran, start).await }
+    if ran.committed { finished(run, &ran, start) } else { undo(&site, run, ran, start).await }
 }
 
 /// Nothing is to be done on the host; the ledger may still have to learn which revision that is.
@@ -255,8 +255,8 @@ fn refused(findings: Vec<Finding>) -> Outcome {
     Outcome::Refused(findings)
 }
 
-fn finished(run: Run<'_>, ran: Ran, start: Instant) -> Outcome {
-    let report = report(run, &ran, start, ran.failures.clone());
+fn finished(run: Run<'_>, ran: &Ran, start: Instant) -> Outcome {
+    let report = report(run, ran, start, ran.failures.clone());
     info!(took = ?report.took, warnings = report.warnings.len(), "deploy done");
     end(run.tools, run.deploy, Ending::Done);
     Outcome::Applied(report)
@@ -369,7 +369,7 @@ fn end(tools: Tools<'_>, deploy: &DeployId, ending: Ending) {
 }
 
 /// Runs a short write to the disk without holding up other tasks where the runtime has other threads for them.
-fn off_the_loop<T>(body: impl FnOnce() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+fn off_the_loop<T>(body: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(body),

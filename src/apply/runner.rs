@@ -60,6 +60,10 @@ pub(super) async fn forward<E: Engine>(site: &Site<'_, E>, steps: &[Step]) -> Ra
             round.turn(&turn, Resolve::GoOn).await;
         }
     }
+    if !round.ran.committed && round.ran.failures.is_empty() && !site.halt.is_cancelled() {
+        let error = StepError::Plan("ends without a commit".to_owned());
+        round.ran.failures.push(site.failure(&Action::Commit, &error).await);
+    }
     round.ran
 }
 
@@ -130,9 +134,15 @@ impl<'a, 'b, E: Engine> Round<'a, 'b, E> {
             *slots -= 1;
             self.end(ended, resolve);
         }
-        // What is left needs a step that failed or was never begun.
-        for at in waiting {
-            debug!(what = self.site.names.words(&self.steps[at].action), "left out");
+        for at in &waiting {
+            debug!(what = self.site.names.words(&self.steps[*at].action), "left out");
+        }
+        // Without a failure nothing may be left out: a commit would record what isn't there.
+        let halted = self.site.halt.is_cancelled();
+        if let Some(at) = waiting.first().filter(|_| resolve == Resolve::StopAtFirst && !halted) {
+            let error = StepError::Plan("has a step that can never begin".to_owned());
+            let failure = self.site.failure(&self.steps[*at].action, &error).await;
+            self.ran.failures.push(failure);
         }
     }
 

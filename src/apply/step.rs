@@ -255,7 +255,7 @@ impl<E: Engine> Site<'_, E> {
 
     fn lay_down(&self, digest: &ContentDigest) -> Result<(), StepError> {
         let content = self.contents.get(digest).ok_or_else(|| StepError::NoContent(digest.clone()))?;
-        Ok(self.tools.files.lay_down(digest, content)?)
+        Ok(off_the_loop(|| self.tools.files.lay_down(digest, content))?)
     }
 
     async fn update(

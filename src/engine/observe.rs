@@ -40,10 +40,15 @@ pub async fn observe<E: Engine>(
     let references = asked.iter().map(|(reference, image)| (reference.clone(), image.id.clone())).collect();
     let mut images: BTreeMap<ImageId, LiveImage> =
         asked.into_iter().map(|(_, image)| (image.id.clone(), image)).collect();
-    let unknown: BTreeSet<&ImageId> =
-        containers.iter().map(|container| &container.image).filter(|id| !images.contains_key(*id)).collect();
+    let unknown: BTreeSet<ImageId> = containers
+        .iter()
+        .map(|container| container.image.clone())
+        .filter(|id| !images.contains_key(id))
+        .collect();
+    // Owned, here and below: the compiler can't see that a stream of futures over borrowed items may move between
+    // threads.
     let used: Vec<Option<LiveImage>> = stream::iter(unknown)
-        .map(|id| engine.inspect_image(id.as_str()))
+        .map(|id| async move { engine.inspect_image(id.as_str()).await })
         .buffered(QUESTIONS_MAX)
         .try_collect()
         .await?;
@@ -71,10 +76,10 @@ async fn images_by_reference<E: Engine>(
     engine: &E,
     references: &BTreeSet<ImageRef>,
 ) -> Result<Vec<(ImageRef, LiveImage)>, EngineError> {
-    stream::iter(references)
+    stream::iter(references.iter().cloned())
         .map(|reference| async move {
             let image = engine.inspect_image(&reference.to_string()).await?;
-            Ok(image.map(|image| (reference.clone(), image)))
+            Ok(image.map(|image| (reference, image)))
         })
         .buffered(QUESTIONS_MAX)
         .try_filter_map(|found| async move { Ok(found) })

@@ -8,6 +8,7 @@
 
 mod common;
 mod paper;
+mod apply;
 mod connecting;
 mod engine_contract;
 mod plan_laws;

@@ -253,3 +253,6 @@ async fn run_check<E: Engine>(
         Err(error) => Probed::Failed(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::model::name::DeployId;
 use crate::plan::{Checkpoint, Plan};
@@ -292,7 +292,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let connection = self.lock();
         let result = connection.pragma_update(None, "synchronous", "FULL").and_then(|()| {
-            let transaction = connection.unchecked_transaction()?;
+            let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
             body(&transaction)?;
             transaction.commit()
         });
@@ -346,3 +346,6 @@ pub enum Quarantine {
 fn place(at: usize) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,12 +107,7 @@ pub(super) fn prepare(connection: &Connection, path: &Path, busy_wait: Duration)
     // Readers (`status`, `history`) and the writer don't wait for each other.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    let verdict: String =
-        connection.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(failed)?;
-    if verdict != "ok" {
-        return Err(LedgerError::Damaged { path: path.to_owned(), what: verdict });
-    }
-    create(connection).map_err(failed)
+    if found == 0 { create(connection).map_err(failed) } else { Ok(()) }
 }
 
 fn create(connection: &Connection) -> Result<(), rusqlite::Error> {

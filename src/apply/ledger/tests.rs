@@ -1,0 +1,275 @@
+//! What goes into the ledger comes out of it, also after it was opened again, and nothing else comes out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::history::{State, Unfinished};
+use super::memory::{Quarantined, Settled};
+use super::*;
+use crate::model::desired::Revision;
+use crate::model::name::{ContainerId, Instance, StackName};
+use crate::model::spec::{Resources, RestartPolicy};
+use crate::plan::change::{Change, Kind, Operation, Reason};
+use crate::plan::fields::{FieldValue, Fields};
+use crate::plan::{DesiredDigest, Kept, OpenDeploy, PlanId};
+
+fn stack() -> StackName {
+    "auren-dev".parse().unwrap()
+}
+
+fn id(text: &str) -> DeployId {
+    text.parse().unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + second).unwrap()
+}
+
+fn container(digit: &str) -> ContainerId {
+    digit.repeat(64).parse().unwrap()
+}
+
+fn instance(service: &str) -> Instance {
+    Instance { service: service.parse().unwrap(), number: 1 }
+}
+
+fn plan(desired: &str) -> Plan {
+    let restarts = [
+        RestartPolicy::No,
+        RestartPolicy::Always,
+        RestartPolicy::UnlessStopped,
+        RestartPolicy::OnFailure(None),
+        RestartPolicy::OnFailure(Some(3)),
+    ];
+    let kept = |(number, restart)| Kept {
+        instance: instance("app"),
+        wave: 2,
+        container: container(&number_digit(number)),
+        name: format!("auren-dev-app-{number}").parse().unwrap(),
+        ran: number % 2 == 0,
+        restart,
+        resources: Resources { memory: Some(4 << 30), pids: Some(64), ..Resources::default() },
+    };
+    Plan {
+        id: PlanId("7b1de0".to_owned()),
+        stack: stack(),
+        revision: Revision::Commit("3f9c1e2".repeat(5)),
+        desired: DesiredDigest(desired.to_owned()),
+        tiers: Vec::new(),
+        changes: vec![Change {
+            tier: None,
+            kind: Kind::Service,
+            name: "app".to_owned(),
+            service: None,
+            operation: Operation::Replace,
+            reason: Reason::Differs,
+            fields: Vec::new(),
+        }],
+        unchanged: 0,
+        notes: Vec::new(),
+        consent: None,
+        steps: Vec::new(),
+        checkpoint: Checkpoint {
+            containers: (0_u32..).zip(restarts).map(kept).collect(),
+            networks: vec!["auren-dev_default".parse().unwrap()],
+        },
+        outcome: BTreeMap::new(),
+    }
+}
+
+fn number_digit(number: u32) -> String {
+    number.to_string()
+}
+
+fn begin(ledger: &Ledger, deploy: &str, plan: &Plan) -> Result<(), LedgerError> {
+    let deploy = id(deploy);
+    ledger.begin(Beginning { deploy: &deploy, plan, trigger: "push", actor: "agent" }, at(0))
+}
+
+fn current() -> BTreeMap<Instance, (ContainerId, Fields)> {
+    let mut fields = Fields::default();
+    fields.set("image", FieldValue::word(&"app:2"));
+    fields.set("deploy.resources.limits.memory", FieldValue::Bytes(1 << 30));
+    fields.set("stop_grace_period", FieldValue::Time(Duration::from_millis(1500)));
+    fields.set("environment.TOKEN", FieldValue::Sensitive("ab12".to_owned()));
+    fields.set("command", FieldValue::List(vec![FieldValue::Quoted("run \"it\"".to_owned())]));
+    fields.set("init", FieldValue::Switch(true));
+    BTreeMap::from([(instance("app"), (container("a"), fields))])
+}
+
+#[test]
+fn a_deploy_cut_off_before_its_commit_is_found_again_with_its_checkpoint() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("ledger.db");
+    let plan = plan("d1");
+    begin(&Ledger::open(&path).unwrap(), "01", &plan).unwrap();
+    let ledger = Ledger::open(&path).unwrap();
+    let deploy = OpenDeploy { id: id("01"), stack: stack(), checkpoint: plan.checkpoint.clone() };
+    let unfinished = Unfinished { deploy, committed: false, failure: None };
+    assert_eq!(ledger.open_deploy(&stack()).unwrap(), Some(unfinished));
+    assert_eq!(ledger.open_deploy(&"other".parse().unwrap()).unwrap(), None);
+    assert!(ledger.last_applied(&stack()).unwrap().current.is_empty());
+    assert_eq!(ledger.last_stable(&stack()).unwrap(), None);
+}
+
+#[test]
+fn a_stack_has_one_deploy_at_a_time() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    begin(&ledger, "01", &plan("d1")).unwrap();
+    let error = begin(&ledger, "02", &plan("d1")).unwrap_err().to_string();
+    assert!(error.starts_with("the deploy 01 of this stack has not ended"), "{error}");
+    ledger.end(&id("01"), Ending::Failed, at(1)).unwrap();
+    begin(&ledger, "02", &plan("d1")).unwrap();
+}
+
+#[test]
+fn what_was_applied_comes_back_after_the_commit_and_not_before() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("ledger.db");
+    let ledger = Ledger::open(&path).unwrap();
+    let (plan, current) = (plan("d1"), current());
+    begin(&ledger, "01", &plan).unwrap();
+    ledger.commit(&id("01"), Settled { plan: &plan, current: &current }, at(5)).unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(&path).unwrap();
+    assert!(ledger.open_deploy(&stack()).unwrap().unwrap().committed);
+    assert_eq!(ledger.last_applied(&stack()).unwrap().current, current);
+    let stable = ledger.last_stable(&stack()).unwrap().unwrap();
+    assert_eq!((stable.revision, stable.desired, stable.since), (plan.revision, plan.desired, at(5)));
+    let retired = ledger.retired(&stack()).unwrap();
+    assert_eq!(retired.len(), plan.checkpoint.containers.len());
+    ledger.forget_retired(&stack(), &container("0")).unwrap();
+    assert_eq!(ledger.retired(&stack()).unwrap().len(), retired.len() - 1);
+}
+
+#[test]
+fn history_tells_all_of_a_deploy_the_latest_first() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    begin(&ledger, "01", &plan("d1")).unwrap();
+    ledger.intend(&id("01"), (Direction::Forward, 0), "stop app", at(1)).unwrap();
+    ledger.done(&id("01"), (Direction::Forward, 0), None, at(2)).unwrap();
+    ledger.intend(&id("01"), (Direction::Forward, 1), "start app", at(2)).unwrap();
+    ledger.done(&id("01"), (Direction::Forward, 1), Some("no"), at(3)).unwrap();
+    ledger.abort(&id("01"), "start app: no", Quarantine::No, at(3)).unwrap();
+    assert_eq!(ledger.history(&stack(), 9).unwrap()[0].state, State::RollingBack);
+    ledger.intend(&id("01"), (Direction::Back, 0), "start app", at(3)).unwrap();
+    ledger.end(&id("01"), Ending::RolledBack, at(4)).unwrap();
+    begin(&ledger, "02", &plan("d2")).unwrap();
+    let history = ledger.history(&stack(), 9).unwrap();
+    assert_eq!(history.iter().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["02", "01"]);
+    let record = &history[1];
+    assert_eq!((record.state, record.ended, record.began), (State::RolledBack, Some(at(4)), at(0)));
+    assert_eq!(record.failure.as_deref(), Some("start app: no"));
+    assert_eq!(record.changes[0].operation, "replace");
+    let steps = ledger.steps(&id("01")).unwrap();
+    let words: Vec<_> = steps.iter().map(|step| (step.of_rollback, step.words.as_str())).collect();
+    assert_eq!(words, [(false, "stop app"), (false, "start app"), (true, "start app")]);
+    assert_eq!((steps[1].failure.as_deref(), steps[2].ended), (Some("no"), None));
+    assert_eq!(ledger.history(&stack(), 1).unwrap().len(), 1);
+}
+
+#[test]
+fn a_failed_revision_is_quarantined_until_it_is_released_or_carried_out() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    let plan = plan("bad");
+    begin(&ledger, "01", &plan).unwrap();
+    ledger.abort(&id("01"), "it exited", Quarantine::Yes, at(1)).unwrap();
+    let entry = ledger.quarantined(&stack(), &plan.desired).unwrap().unwrap();
+    let expected = Quarantined {
+        desired: plan.desired.clone(),
+        since: at(1),
+        why: "it exited".to_owned(),
+        deploy: id("01"),
+    };
+    assert_eq!(entry, expected);
+    ledger.release(&stack()).unwrap();
+    assert_eq!(ledger.quarantined(&stack(), &plan.desired).unwrap(), None);
+    ledger.quarantine(&stack(), &expected).unwrap();
+    ledger.commit(&id("01"), Settled { plan: &plan, current: &current() }, at(2)).unwrap();
+    assert_eq!(ledger.quarantined(&stack(), &plan.desired).unwrap(), None);
+}
+
+#[test]
+fn what_is_applied_is_never_quarantined() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    let plan = plan("good");
+    ledger.affirm(Settled { plan: &plan, current: &current() }, at(0)).unwrap();
+    begin(&ledger, "01", &plan).unwrap();
+    ledger.abort(&id("01"), "a drift repair failed", Quarantine::Yes, at(1)).unwrap();
+    assert_eq!(ledger.quarantined(&stack(), &plan.desired).unwrap(), None);
+}
+
+#[test]
+fn affirming_what_is_known_writes_nothing() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    let (plan, current) = (plan("d1"), current());
+    let settled = Settled { plan: &plan, current: &current };
+    ledger.affirm(settled, at(0)).unwrap();
+    ledger.affirm(settled, at(9)).unwrap();
+    assert_eq!(ledger.last_stable(&stack()).unwrap().unwrap().since, at(0));
+    let later = Plan { revision: Revision::Commit("b".repeat(40)), ..plan.clone() };
+    ledger.affirm(Settled { plan: &later, current: &current }, at(9)).unwrap();
+    assert_eq!(ledger.last_stable(&stack()).unwrap().unwrap().revision, later.revision);
+}
+
+#[test]
+fn fields_of_another_normal_form_are_not_compared() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    let current = current();
+    ledger.affirm(Settled { plan: &plan("d1"), current: &current }, at(0)).unwrap();
+    ledger
+        .write(|transaction| transaction.execute("UPDATE applied SET normal_form = 0", []).map(drop))
+        .unwrap();
+    let last = ledger.last_applied(&stack()).unwrap();
+    assert_eq!(last.current[&instance("app")], (container("a"), Fields::default()));
+}
+
+#[test]
+fn the_oldest_deploys_are_forgotten() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    let plan = plan("d1");
+    for number in 0..30 {
+        let deploy = format!("{number:04}");
+        begin(&ledger, &deploy, &plan).unwrap();
+        ledger.intend(&id(&deploy), (Direction::Forward, 0), "start app", at(1)).unwrap();
+        ledger.end(&id(&deploy), Ending::Done, at(2)).unwrap();
+    }
+    assert_eq!(ledger.history(&stack(), 100).unwrap().len(), 30);
+    assert!(ledger.steps(&id("0000")).unwrap().is_empty());
+    assert_eq!(ledger.steps(&id("0029")).unwrap().len(), 1);
+}
+
+#[test]
+fn the_file_is_private_and_a_strange_one_is_refused_by_name() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("ledger.db");
+    let ledger = Ledger::open(&path).unwrap();
+    begin(&ledger, "01", &plan("d1")).unwrap();
+    for entry in fs::read_dir(temp.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{entry:?}");
+    }
+    ledger.lock().pragma_update(None, "user_version", 2).unwrap();
+    drop(ledger);
+    let error = Ledger::open(&path).unwrap_err();
+    assert!(matches!(error, LedgerError::Newer { found: 2, known: 1, .. }), "{error}");
+    let strange = temp.path().join("strange.db");
+    fs::write(&strange, "this is no database at all, only a long enough text".repeat(40)).unwrap();
+    let error = Ledger::open(&strange).unwrap_err();
+    assert!(matches!(error, LedgerError::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("strange.db is damaged"), "{error}");
+    let nowhere = temp.path().join("nowhere/ledger.db");
+    assert!(matches!(Ledger::open(&nowhere).unwrap_err(), LedgerError::File { .. }));
+}
+
+#[test]
+fn damage_inside_is_told_and_not_taken_for_nothing() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    begin(&ledger, "01", &plan("d1")).unwrap();
+    ledger
+        .write(|transaction| transaction.execute("UPDATE deploys SET checkpoint = '{'", []).map(drop))
+        .unwrap();
+    let error = ledger.open_deploy(&stack()).unwrap_err();
+    assert!(matches!(error, LedgerError::Damaged { .. }), "{error:?}");
+}

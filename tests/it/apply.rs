@@ -1,0 +1,7 @@
+//! Deploys on a simulated host, with the real planner: in order, with a way back, and through crashes and faults.
+
+mod bench;
+mod deploys;
+mod failures;
+mod sweep;
+mod real;

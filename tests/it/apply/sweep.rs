@@ -1,0 +1,158 @@
+//! Every call of the engine goes wrong once, in every way, and the controller is killed at every call: afterwards the
+//! stack is at the new state or back at the old one, and the next deploy brings it to the new one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel::apply::Outcome;
+use evenkeel::apply::recover::Recovered;
+use evenkeel::engine::sim::{Fault, Sim};
+use evenkeel::model::name::ContainerId;
+use tokio::sync::Notify;
+
+use super::bench::{Bench, stack, stack_with};
+
+/// More calls than any deploy of these tests makes.
+const CALLS_MAX: usize = 500;
+
+/// Lets the call number `at` (from 0) and, with `for_ever`, all after it suffer `fault`. The notification comes with
+/// the first.
+fn strike(sim: &Sim, at: usize, (fault, for_ever): (Fault, bool)) -> Arc<Notify> {
+    let struck = Arc::new(Notify::new());
+    let notify = Arc::clone(&struck);
+    let mut calls = 0;
+    sim.on_call(Box::new(move |_| {
+        let now = calls;
+        calls += 1;
+        if now == at {
+            notify.notify_one();
+        }
+        if now == at || for_ever && now > at { fault } else { Fault::None }
+    }));
+    struck
+}
+
+/// Asserts that each service runs exactly once, and `app` as the old or a new container.
+async fn assert_whole(bench: &Bench, before: &BTreeMap<String, ContainerId>, context: &str) {
+    let serving = bench.serving().await;
+    let services: Vec<&String> = serving.keys().collect();
+    assert_eq!(services, ["app", "db", "proxy"], "{context}");
+    assert_eq!((&serving["db"], &serving["proxy"]), (&before["db"], &before["proxy"]), "{context}");
+}
+
+/// Asserts that the next deploys, without faults, come to an end and to rest at the new state.
+async fn assert_converges(bench: &Bench, context: &str) {
+    let desired = stack_with("app:2");
+    let outcome = bench.deploy(&desired).await;
+    assert!(matches!(outcome, Outcome::Applied(_) | Outcome::Unchanged), "{context}: {outcome:?}");
+    bench.assert_at(&desired).await;
+    assert!(bench.ledger.open_deploy(&stack()).unwrap().is_none(), "{context}");
+    assert!(bench.plan(&desired).await.is_empty(), "{context}");
+}
+
+/// Strikes call after call until a deploy ends without being struck. Returns how many calls there were.
+async fn sweep(fault: Fault, for_ever: bool, killed: bool) -> usize {
+    for at in 0..CALLS_MAX {
+        let bench = Bench::with(&stack_with("app:1")).await;
+        let before = bench.serving().await;
+        let desired = stack_with("app:2");
+        let plan = bench.plan(&desired).await;
+        bench.host.forget_calls();
+        let context = format!("{fault:?} at call {at}, for ever: {for_ever}, killed: {killed}");
+        let struck = strike(&bench.host, at, (fault, for_ever));
+        let outcome = if killed {
+            tokio::select! {
+                biased;
+                () = struck.notified() => None,
+                outcome = bench.carry_out(&plan, &desired) => Some(outcome),
+            }
+        } else {
+            Some(bench.carry_out(&plan, &desired).await)
+        };
+        let calls = bench.host.calls();
+        bench.host.without_faults();
+        let context = format!("{context} ({:?}), ended with {outcome:?}", calls.get(at));
+        let recovered = bench.recover().await;
+        assert!(!matches!(recovered, Some(Recovered::BackFailed { .. })), "{context}: {recovered:?}");
+        assert_whole(&bench, &before, &context).await;
+        assert_converges(&bench, &context).await;
+        if outcome.is_some() && calls.len() <= at {
+            return at;
+        }
+    }
+    panic!("a deploy makes more than {CALLS_MAX} calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_controller_may_be_killed_before_any_call() {
+    assert!(sweep(Fault::Hang, false, true).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_controller_may_be_killed_after_any_call() {
+    assert!(sweep(Fault::DoneButReplyLost, false, true).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_call_may_fail() {
+    assert!(sweep(Fault::Error, false, false).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reply_to_any_call_may_be_lost() {
+    assert!(sweep(Fault::DoneButReplyLost, false, false).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_call_may_hang() {
+    assert!(sweep(Fault::Hang, false, false).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_engine_may_be_gone_from_any_call_on() {
+    assert!(sweep(Fault::Error, true, false).await > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_may_be_killed_at_any_call_too() {
+    let desired = stack_with("app:2");
+    // The call at which the new container has just been started: the worst moment.
+    let starts = {
+        let bench = Bench::with(&stack_with("app:1")).await;
+        let plan = bench.plan(&desired).await;
+        bench.host.forget_calls();
+        let outcome = bench.carry_out(&plan, &desired).await;
+        assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+        let calls = bench.host.calls();
+        calls.iter().position(|call| call.to_string().starts_with("start")).unwrap()
+    };
+    let mut at = 0;
+    loop {
+        let bench = Bench::with(&stack_with("app:1")).await;
+        let before = bench.serving().await;
+        let plan = bench.plan(&desired).await;
+        let struck = strike(&bench.host, starts, (Fault::DoneButReplyLost, false));
+        tokio::select! {
+            biased;
+            () = struck.notified() => {}
+            outcome = bench.carry_out(&plan, &desired) => panic!("not killed: {outcome:?}"),
+        }
+        let struck = strike(&bench.host, at, (Fault::DoneButReplyLost, false));
+        let was_killed = tokio::select! {
+            biased;
+            () = struck.notified() => true,
+            _ = bench.recover() => false,
+        };
+        bench.host.without_faults();
+        let recovered = bench.recover().await;
+        assert!(matches!(recovered, None | Some(Recovered::Back(_))), "{at}: {recovered:?}");
+        assert_whole(&bench, &before, &format!("recovery killed at call {at}")).await;
+        assert_eq!(bench.serving().await, before);
+        assert_converges(&bench, &format!("recovery killed at call {at}")).await;
+        if !was_killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 5, "{at}");
+}
