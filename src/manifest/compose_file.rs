@@ -38,7 +38,20 @@ pub(crate) fn empty() -> Node {
 }
 
 /// Reads a file and checks its outline.
-pub(crate) fn read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath, part: Part) -> Option<Node> {
+pub(crate) fn read(
+    problems: &mut Problems,
+    tree: &dyn FileTree,
+    path: &RepoPath,
+    part: Part,
+) -> Option<Node> {
+    let file = try_read(problems, tree, path, part);
+    if file.is_none() {
+        problems.incomplete();
+    }
+    file
+}
+
+fn try_read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath, part: Part) -> Option<Node> {
     let bytes = match tree.read(path) {
         Ok(file) => file.bytes,
         Err(error) => {
@@ -48,7 +61,9 @@ pub(crate) fn read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath
     };
     let mut root = load::load(problems, path, bytes)?;
     if matches!(root.value, Value::Null) {
-        problems.add(Problem::error("empty-file", path, "the file is empty").hint("remove it, or declare `services`"));
+        problems.add(
+            Problem::error("empty-file", path, "the file is empty").hint("remove it, or declare `services`"),
+        );
         return None;
     }
     outline(problems, &root, part)?;
@@ -63,15 +78,17 @@ fn outline(problems: &mut Problems, root: &Node, part: Part) -> Option<()> {
     if no_compose && part != Part::File && !map.entries.iter().all(|entry| entry.key.text.starts_with("x-")) {
         let span = map.entries.first().map_or(root.span, |entry| entry.key.span);
         problems.add(
-            Problem::error("not-compose", span, "this is not a Compose file")
-                .hint("every *.yaml and *.yml here is read as one; keep other files elsewhere, as in `files/`"),
+            Problem::error("not-compose", span, "this is not a Compose file").hint(
+                "every *.yaml and *.yml here is read as one; keep other files elsewhere, as in `files/`",
+            ),
         );
         return None;
     }
     keys::check(problems, map, &keys::FILE);
     if let Some(version) = map.entry("version") {
         problems.add(
-            Problem::warning("obsolete", version.key.span, "`version` is obsolete and means nothing").hint("remove it"),
+            Problem::warning("obsolete", version.key.span, "`version` is obsolete and means nothing")
+                .hint("remove it"),
         );
     }
     if let (Some(name), true) = (map.entry("name"), part != Part::File) {
@@ -130,14 +147,11 @@ pub(crate) fn filled(problems: &mut Problems, variables: &Variables<'_>, file: N
 
 /// Puts what the top of the file says under `x-evenkeel` below what the service says itself.
 fn inherit(problems: &mut Problems, service: &mut Map, defaults: &Node) {
-    match service.get_mut("x-evenkeel") {
-        Some(own) => {
-            let own_value = std::mem::replace(own, defaults.clone());
-            overlay::merge(problems, own, own_value);
-        }
-        None => {
-            let key = Key { text: "x-evenkeel".to_owned(), span: defaults.span };
-            service.entries.push(Entry { key, value: defaults.clone() });
-        }
+    if let Some(own) = service.get_mut("x-evenkeel") {
+        let own_value = std::mem::replace(own, defaults.clone());
+        overlay::merge(problems, own, own_value);
+    } else {
+        let key = Key { text: "x-evenkeel".to_owned(), span: defaults.span };
+        service.entries.push(Entry { key, value: defaults.clone() });
     }
 }

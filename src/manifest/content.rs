@@ -20,7 +20,10 @@ const BYTES_MAX: usize = 64 << 20;
 ///
 /// # Errors
 /// Says what can't be read or is too much, naming the path inside of a folder.
-pub(crate) fn read(tree: &dyn FileTree, path: &RepoPath) -> Result<(ContentDigest, RepositoryContent), String> {
+pub(crate) fn read(
+    tree: &dyn FileTree,
+    path: &RepoPath,
+) -> Result<(ContentDigest, RepositoryContent), String> {
     let kind = match tree.read(path) {
         Ok(file) => ContentKind::File(FileContent { bytes: file.bytes, executable: file.executable }),
         Err(TreeError::NotAFile { .. }) => {
@@ -52,7 +55,9 @@ fn folder(
                 files.insert(name, FileContent { bytes: file.bytes, executable: file.executable });
             }
             EntryKind::Other => {
-                return Err(format!("`{inside}` is a link, a submodule or a special file, which can't be mounted"));
+                return Err(format!(
+                    "`{inside}` is a link, a submodule or a special file, which can't be mounted"
+                ));
             }
         }
         if files.len() > FILES_MAX || *bytes > BYTES_MAX {

@@ -59,7 +59,7 @@ pub struct Spot {
     pub line: usize,
     /// The character in the line, from 1.
     pub column: usize,
-    /// The bytes of the text, without a byte order mark.
+    /// The bytes, first and one after the last, of the text without a byte order mark and with `\n` as line end.
     pub bytes: (usize, usize),
 }
 
@@ -197,7 +197,8 @@ impl Report {
             1 => Some(format!("1 {word}")),
             number => Some(format!("{number} {word}s")),
         };
-        let counts: Vec<_> = [count(errors, "error"), count(warnings, "warning")].into_iter().flatten().collect();
+        let counts: Vec<_> =
+            [count(errors, "error"), count(warnings, "warning")].into_iter().flatten().collect();
         text.push_str(&counts.join(", "));
         text.push('\n');
         text
@@ -237,7 +238,12 @@ fn near(one: &Place, other: &Place) -> bool {
 }
 
 /// Adds the lines around `place` to `group`, with marks at it and at `others`, which are near.
-fn shown<'a>(group: Group<'a>, place: &'a Place, label: Option<&'a str>, others: &[&'a Related]) -> Group<'a> {
+fn shown<'a>(
+    group: Group<'a>,
+    place: &'a Place,
+    label: Option<&'a str>,
+    others: &[&'a Related],
+) -> Group<'a> {
     let (Some(spot), Some(source)) = (&place.spot, &place.source) else {
         let origin = Origin::path(place.path.to_string());
         return match &place.spot {
@@ -245,7 +251,8 @@ fn shown<'a>(group: Group<'a>, place: &'a Place, label: Option<&'a str>, others:
             None => group.element(origin),
         };
     };
-    let spots: Vec<&Spot> = others.iter().filter_map(|other| other.place.spot.as_ref()).chain([spot]).collect();
+    let spots: Vec<&Spot> =
+        others.iter().filter_map(|other| other.place.spot.as_ref()).chain([spot]).collect();
     let first = spots.iter().map(|spot| spot.bytes.0).min().unwrap_or(0);
     let last = spots.iter().map(|spot| spot.bytes.0).max().unwrap_or(0);
     let text = source.text.as_str();

@@ -57,7 +57,11 @@ fn value_of(value: &str) -> Result<String, &'static str> {
     let after_is_comment = |after: &str| after.is_empty() || after.starts_with('#');
     if let Some(found) = quoted('\'') {
         let (inner, after) = found.ok_or("a quote is opened and not closed in this line")?;
-        return if after_is_comment(after) { Ok(inner.to_owned()) } else { Err("text follows the closing quote") };
+        return if after_is_comment(after) {
+            Ok(inner.to_owned())
+        } else {
+            Err("text follows the closing quote")
+        };
     }
     let text = if let Some(found) = quoted('"') {
         let (inner, after) = found.ok_or("a quote is opened and not closed in this line")?;
@@ -69,7 +73,9 @@ fn value_of(value: &str) -> Result<String, &'static str> {
         value.split(" #").next().unwrap_or(value).trim_end().to_owned()
     };
     if text.contains('$') {
-        return Err("variables in the values of this file are not supported yet; single quotes keep a `$` as it is");
+        return Err(
+            "variables in the values of this file are not supported yet; single quotes keep a `$` as it is",
+        );
     }
     Ok(text)
 }

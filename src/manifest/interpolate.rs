@@ -4,7 +4,7 @@
 //! tag that nobody asked for is worse than no deploy. A text that a value from outside the repository went into is
 //! marked as sensitive, and no message holds what a variable holds.
 
-use super::node::{Node, Scalar, Taint, Value};
+use super::node::{MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
 use super::variables::{Lookup, Variables};
@@ -34,6 +34,10 @@ enum Form<'t> {
 
 /// Fills in the variables in all values below `node`.
 pub(crate) fn fill(problems: &mut Problems, variables: &Variables<'_>, node: &mut Node) {
+    if node.tag == Some(MergeTag::Reset) {
+        // Whatever stands there is not going to be anything.
+        return;
+    }
     let span = node.span;
     match &mut node.value {
         Value::Null => {}
@@ -55,6 +59,8 @@ fn fill_scalar(problems: &mut Problems, variables: &Variables<'_>, scalar: &mut 
     let mut filling = Filling { problems, variables, span };
     if filling.fill(&scalar.text, &mut filled, 0) {
         *scalar = Scalar { text: filled.text, plain: false, taint: filled.taint };
+    } else {
+        problems.spoil(span);
     }
 }
 
@@ -89,8 +95,12 @@ impl Filling<'_, '_> {
                 return false;
             }
         };
-        // Not `all`: every variable that is missing is told at once.
-        parts.iter().map(|part| self.part(part, filled, depth)).fold(true, |all, one| all && one)
+        let mut whole = true;
+        for part in &parts {
+            // It goes on after the first that is missing: all of them are told at once.
+            whole &= self.part(part, filled, depth);
+        }
+        whole
     }
 
     fn part(&mut self, part: &Part<'_>, filled: &mut Filled, depth: usize) -> bool {
@@ -136,8 +146,9 @@ impl Filling<'_, '_> {
             .iter()
             .find_map(|start| written.find(start.as_str()).map(|at| (at, start.len())))
             .map_or(self.span, |(at, length)| {
-                let closing = written[at + length..].starts_with('}');
-                self.span.part(at, length + usize::from(closing))
+                let braced = written[at..].strip_prefix("${");
+                let end = braced.and_then(closing).map(|end| "${".len() + end + "}".len());
+                self.span.part(at, end.unwrap_or(length))
             });
         self.problems.add(
             Problem::error("missing-variable", span, format!("the variable `{name}` {what}{why}"))

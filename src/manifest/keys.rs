@@ -4,7 +4,7 @@
 //! Compose itself reserves for others, passes.
 
 use super::node::Map;
-use super::problem::{Problem, Problems, nearest, suggestion};
+use super::problem::{Problem, Problems, suggestion};
 
 /// The keys of one kind of mapping.
 pub(crate) struct Keys {
@@ -96,7 +96,15 @@ pub(crate) const DEPENDENCY: Keys =
 pub(crate) const DEPLOY: Keys = Keys {
     of: "`deploy`",
     known: &["resources", "replicas"],
-    later: &["mode", "labels", "placement", "restart_policy", "update_config", "rollback_config", "endpoint_mode"],
+    later: &[
+        "mode",
+        "labels",
+        "placement",
+        "restart_policy",
+        "update_config",
+        "rollback_config",
+        "endpoint_mode",
+    ],
 };
 
 /// `services.*.deploy.resources`
@@ -163,7 +171,8 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
     for entry in &map.entries {
         let key = entry.key.text.as_str();
         let span = entry.key.span;
-        if keys.known.contains(&key) || (key.starts_with("x-") && nearest(key, ["x-evenkeel"]).is_none()) {
+        if keys.known.contains(&key) || (key.starts_with("x-") && strsim::levenshtein(key, "x-evenkeel") > 2)
+        {
             continue;
         }
         if keys.later.contains(&key) {

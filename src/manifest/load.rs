@@ -28,7 +28,7 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
     let source = match text(path, bytes) {
         Ok(text) => problems.sources.add(path.clone(), text),
         Err(problem) => {
-            problems.add(problem);
+            problems.add(*problem);
             return None;
         }
     };
@@ -43,17 +43,21 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
     }
 }
 
-fn text(path: &RepoPath, bytes: Vec<u8>) -> Result<String, Problem> {
+fn text(path: &RepoPath, bytes: Vec<u8>) -> Result<String, Fatal> {
     if bytes.len() > BYTES_MAX {
         let message = format!("the file has {} bytes, the limit is {BYTES_MAX}", bytes.len());
-        return Err(Problem::error("too-large", path, message));
+        return Err(Box::new(Problem::error("too-large", path, message)));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
-        Problem::error("not-utf8", path, format!("the file is not UTF-8 text, first in line {line}"))
-            .hint("save it with the encoding UTF-8")
+        Box::new(
+            Problem::error("not-utf8", path, format!("the file is not UTF-8 text, first in line {line}"))
+                .hint("save it with the encoding UTF-8"),
+        )
     })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    // To YAML the two ends of a line are the same, and snippets show one of them as a mark.
+    Ok(if text.contains('\r') { text.replace("\r\n", "\n") } else { text })
 }
 
 fn unwanted_character(text: &str, source: u32) -> Option<Box<Problem>> {
@@ -105,8 +109,7 @@ struct Reading<'t> {
 }
 
 fn read(text: &str, source: u32) -> Result<Node, Fatal> {
-    let offsets =
-        if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
+    let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
     let mut reading = Reading {
         text,
         source,
@@ -167,7 +170,16 @@ impl Reading<'_> {
                     .hint("indent with spaces"),
             );
         }
-        fatal("yaml-syntax", span, format!("this is not YAML: {}", error.info()))
+        if error.info().contains("unknown anchor") {
+            let length = self.text[at..].find(|c: char| c.is_whitespace() || ",]}".contains(c));
+            let span = bytes_span(self.source, at, length.map_or(self.text.len(), |length| at + length));
+            return Box::new(
+                Problem::error("unknown-alias", span, "no anchor of this name stands before this alias")
+                    .hint("an anchor is `&name` before a value in the same file; quote a text that begins with `*`"),
+            );
+        }
+        let problem = Problem::error("yaml-syntax", span, format!("this is not YAML: {}", error.info()));
+        Box::new(problem.hint("look at the indentation, quotes and brackets of this line and the one before"))
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
@@ -197,13 +209,7 @@ impl Reading<'_> {
         matches!(self.frames.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
     }
 
-    fn open(
-        &mut self,
-        content: Content,
-        anchor: usize,
-        tag: Option<&Tag>,
-        span: Span,
-    ) -> Result<(), Fatal> {
+    fn open(&mut self, content: Content, anchor: usize, tag: Option<&Tag>, span: Span) -> Result<(), Fatal> {
         if self.awaits_key() {
             return Err(fatal("complex-key", span, "a key must be a plain text, not a list or a mapping"));
         }
@@ -250,11 +256,8 @@ impl Reading<'_> {
             return self.key(Key { text, span }, tag);
         }
         let null = plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
-        let value = if null {
-            Value::Null
-        } else {
-            Value::Scalar(Scalar { text, plain, taint: Taint::Literal })
-        };
+        let value =
+            if null { Value::Null } else { Value::Scalar(Scalar { text, plain, taint: Taint::Literal }) };
         // Where nothing was written there is nothing to mark: its key says which value is meant.
         let span = match (&value, self.frames.last()) {
             (Value::Null, Some(Frame { content: Content::Map { key: Some(key), .. }, .. }))
@@ -340,10 +343,11 @@ fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
         None => Ok(None),
         Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Ok(Some(MergeTag::Reset)),
         Some(tag) if tag.handle == "!" && tag.suffix == "override" => Ok(Some(MergeTag::Override)),
-        Some(tag) => Err(Box::new(
-            Problem::error("tag", span, format!("the tag `{tag}` is not known here"))
-                .hint("only `!reset` and `!override` are, in override files; quote a text that begins with `!`"),
-        )),
+        Some(tag) => {
+            Err(Box::new(Problem::error("tag", span, format!("the tag `{tag}` is not known here")).hint(
+                "only `!reset` and `!override` are, in override files; quote a text that begins with `!`",
+            )))
+        }
     }
 }
 

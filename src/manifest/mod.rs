@@ -25,6 +25,7 @@ mod interpolate;
 mod shape;
 mod overlay;
 mod compose_file;
+mod folders;
 mod collect;
 mod content;
 mod lower;
@@ -130,9 +131,7 @@ fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desire
     }?;
     let lowered = lower::lower(problems, request.tree, &composed);
     rules::check(problems, &composed, &lowered);
-    let settings = Settings {
-        project: composed.project.clone(),
-        profiles: composed.profiles.iter().cloned().collect(),
-    };
+    let settings =
+        Settings { project: composed.project.clone(), profiles: composed.profiles.iter().cloned().collect() };
     Some((lower::desired(composed, lowered, request.revision.clone()), settings))
 }

@@ -84,6 +84,9 @@ impl Problem {
 /// Most problems that are kept: nobody reads more.
 const PROBLEMS_MAX: usize = 500;
 
+/// What is said about the absence of a thing, which may stand in a file that could not be read.
+const ABSENCES: [&str; 4] = ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services"];
+
 /// All that was read and all that was found in it.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
@@ -91,12 +94,18 @@ pub(crate) struct Problems {
     pub(crate) sources: Sources,
     found: Vec<Diagnostic>,
     known: BTreeSet<String>,
+    spoiled: BTreeSet<Span>,
+    incomplete: bool,
 }
 
 impl Problems {
     /// Notes a problem. One that was already noted isn't noted again: an alias repeats what its anchor says.
     pub(crate) fn add(&mut self, problem: Problem) {
         let Problem { code, severity, at, message, label, related, hint } = problem;
+        let spoiled = matches!(&at, At::Span(span) if self.spoiled.contains(span));
+        if spoiled || (self.incomplete && ABSENCES.contains(&code)) {
+            return;
+        }
         let place = self.place(&at);
         let related = related
             .into_iter()
@@ -105,6 +114,16 @@ impl Problems {
         if self.found.len() < PROBLEMS_MAX && self.known.insert(format!("{place} {code} {message}")) {
             self.found.push(Diagnostic { code, severity, message, place, label, related, hint });
         }
+    }
+
+    /// Says that the value at `span` could not be made, so that nothing else is to be said about it.
+    pub(crate) fn spoil(&mut self, span: Span) {
+        self.spoiled.insert(span);
+    }
+
+    /// Says that a file could not be read, so that nothing is to be said about what is not there.
+    pub(crate) fn incomplete(&mut self) {
+        self.incomplete = true;
     }
 
     /// Whether an error was found.
@@ -139,10 +158,16 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let lower = word.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (likeness(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(score, _)| *score >= 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// How like two words are, from 0 to 1. One slip of the finger is as good as any likeness of the whole.
+fn likeness(one: &str, other: &str) -> f64 {
+    let whole = strsim::jaro_winkler(one, other);
+    if one.len() > 2 && strsim::damerau_levenshtein(one, other) == 1 { whole.max(0.95) } else { whole }
 }
 
 /// `did you mean …?`, or else `known: …` when there are few.

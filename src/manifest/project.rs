@@ -1,12 +1,12 @@
 //! `evenkeel.yaml` and `environment.yaml`: our own files, strictly typed.
 //!
-//! They pass the same scan as manifests, which bounds them and gives every key a place; serde_yaml then checks the
-//! types. Texts are taken from the scan, for serde_yaml would read the variable `1.10` as 1.1.
+//! They pass the same scan as manifests, which bounds them and gives every key a place; `serde_yaml` then checks the
+//! types. Texts are taken from the scan, for `serde_yaml` would read the variable `1.10` as 1.1.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::diagnostic::Report;
 use super::keys::{self, Keys};
@@ -66,7 +66,7 @@ struct EnvironmentTypes {
     #[serde(default, rename = "stack")]
     _stack: Option<String>,
     #[serde(default, rename = "variables")]
-    _variables: Option<BTreeMap<String, IgnoredAny>>,
+    _variables: Option<BTreeMap<String, serde_yaml::Value>>,
     #[serde(default, rename = "profiles")]
     _profiles: Option<Vec<String>>,
     #[serde(default, rename = "tiers")]
@@ -80,8 +80,12 @@ pub(crate) fn project(problems: &mut Problems, tree: &dyn FileTree) -> Option<Pr
         Ok(file) => file.bytes,
         Err(TreeError::NotFound(_)) => {
             problems.add(
-                Problem::error("no-project", &path, "this is not a configuration repository: it has no evenkeel.yaml")
-                    .hint("`evenkeel init` lays one out; `-f compose.yaml` runs a single file without one"),
+                Problem::error(
+                    "no-project",
+                    &path,
+                    "this is not a configuration repository: it has no evenkeel.yaml",
+                )
+                .hint("`evenkeel init` lays one out; `-f compose.yaml` runs a single file without one"),
             );
             return None;
         }
@@ -119,9 +123,11 @@ pub(crate) fn environment(
     let root = typed::<EnvironmentTypes>(problems, &file, bytes, &keys::ENVIRONMENT)?;
     let map = root.as_map()?;
     let stack = map.get("stack").and_then(|node| read::parsed(problems, node, "bad-name", "a stack name"));
-    let profiles = map.get("profiles").map(|node| read::one_or_list(problems, node)).unwrap_or_default();
-    let profiles =
-        profiles.iter().filter_map(|node| read::text(problems, node).map(|scalar| scalar.text.clone())).collect();
+    let profiles = map.get("profiles").and_then(|node| read::list(problems, node)).unwrap_or_default();
+    let profiles = profiles
+        .iter()
+        .filter_map(|node| read::text(problems, node).map(|scalar| scalar.text.clone()))
+        .collect();
     let variables = map.get("variables").map(|node| variables(problems, node)).unwrap_or_default();
     Some(Environment { stack, variables, profiles, tiers: tiers(problems, map) })
 }
@@ -160,15 +166,21 @@ pub(crate) fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, 
 fn no_environment(tree: &dyn FileTree, name: &EnvironmentName) -> Problem {
     let folder = path(&format!("{ENVIRONMENTS}/{name}"));
     if tree.list(&folder).is_ok() {
-        return Problem::error("no-environment", &folder, format!("the environment `{name}` has no environment.yaml"))
-            .hint("it may be empty but must be there");
+        return Problem::error(
+            "no-environment",
+            &folder,
+            format!("the environment `{name}` has no environment.yaml"),
+        )
+        .hint("it may be empty but must be there");
     }
     let known = environments(tree).unwrap_or_default();
     let message = format!("there is no environment `{name}`");
     let problem = Problem::error("no-environment", &folder, message);
     match suggestion(name.as_str(), known.iter().map(EnvironmentName::as_str)) {
         Some(hint) => problem.hint(hint),
-        None => problem.hint(format!("it would be the folder {ENVIRONMENTS}/{name}, with an environment.yaml")),
+        None => {
+            problem.hint(format!("it would be the folder {ENVIRONMENTS}/{name}, with an environment.yaml"))
+        }
     }
 }
 
@@ -193,23 +205,36 @@ fn typed<T: DeserializeOwned>(
     // An empty document is null to serde_yaml, which a mapping without its required keys says better.
     let text = if map.entries.is_empty() { "{}".to_owned() } else { text };
     let decoded: Result<T, _> = serde_path_to_error::deserialize(serde_yaml::Deserializer::from_str(&text));
-    if let Err(error) = decoded {
-        if known {
-            let (node, inner) = (located(&root, error.path()), error.inner().to_string());
-            let message = inner.split(" at line ").next().unwrap_or(&inner).replace("missing field", "missing key");
-            // The path that leads to the value is shown by the place; serde_yaml repeats it in front.
-            let message = message.rsplit_once(": ").map_or(message.as_str(), |(_, message)| message).to_owned();
-            problems.add(Problem::error("wrong-type", node, message));
+    match decoded {
+        Ok(_) => Some(root),
+        // What is wrong was noted, and the rest may still be looked at.
+        Err(_) if !known => Some(root),
+        Err(error) => {
+            let node = located(&root, error.path());
+            let problem = in_our_words(&error.inner().to_string(), node, keys.of);
+            problems.add(problem);
+            None
         }
-        return None;
     }
-    Some(root)
+}
+
+/// What `serde_yaml` says, without its path and place, which are shown better, and with YAML's names of things.
+fn in_our_words(said: &str, node: &Node, file: &str) -> Problem {
+    let said = said.split(" at line ").next().unwrap_or(said);
+    if let Some((_, key)) = said.split_once("missing field ") {
+        return Problem::error("missing-key", node.span, format!("{file} has no {key}"));
+    }
+    if let Some((_, wanted)) = said.split_once(", expected ") {
+        let wanted = wanted.replace("a sequence", "a list").replace("a map", "a mapping");
+        return read::wrong_type(node, &wanted);
+    }
+    Problem::error("wrong-type", node.span, said)
 }
 
 /// The place of the value that an error is about, or of the nearest one around it.
-fn located(root: &Node, path: &serde_path_to_error::Path) -> Span {
+fn located<'n>(root: &'n Node, path: &serde_path_to_error::Path) -> &'n Node {
     let mut node = root;
-    for segment in path.iter() {
+    for segment in path {
         let next = match (segment, &node.value) {
             (serde_path_to_error::Segment::Map { key }, Value::Map(map)) => {
                 map.entry(key).map(|entry| &entry.value)
@@ -222,14 +247,16 @@ fn located(root: &Node, path: &serde_path_to_error::Path) -> Span {
             None => break,
         }
     }
-    node.span
+    node
 }
 
 fn tiers(problems: &mut Problems, map: &Map) -> Option<Tiers> {
     let entry = map.entry("tiers")?;
     let mut names: Vec<(TierName, Span)> = Vec::new();
     for node in read::list(problems, &entry.value)? {
-        let Some(name) = read::parsed::<TierName>(problems, node, "bad-name", "a tier name") else { continue };
+        let Some(name) = read::parsed::<TierName>(problems, node, "bad-name", "a tier name") else {
+            continue;
+        };
         match names.iter().find(|(known, _)| *known == name) {
             Some((_, first)) => problems.add(
                 Problem::error("duplicate-tier", node.span, format!("the tier `{name}` is there twice"))
@@ -248,7 +275,8 @@ fn variables(problems: &mut Problems, node: &Node) -> BTreeMap<String, Declared>
         let name = entry.key.text.clone();
         let starts_well = !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
         if !starts_well || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            let message = "a variable's name has only letters, digits and `_`, and does not begin with a digit";
+            let message =
+                "a variable's name has only letters, digits and `_`, and does not begin with a digit";
             problems.add(Problem::error("bad-name", entry.key.span, message));
             continue;
         }

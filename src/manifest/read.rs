@@ -82,7 +82,8 @@ fn shown_float(number: f64) -> Option<String> {
 
 /// A whole number in the notations that YAML knows: `10`, `0x1f`, `0o17`, and `017` as older YAML has it.
 fn whole_number(text: &str) -> Option<i64> {
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |rest| (-1, rest));
+    let (sign, digits) =
+        text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |rest| (-1, rest));
     let (digits, radix) = if let Some(hex) = digits.strip_prefix("0x") {
         (hex, 16)
     } else if let Some(octal) = digits.strip_prefix("0o") {
@@ -175,8 +176,14 @@ where
         Err(error) => {
             // The error of the type repeats the text, which must not happen to a variable's value.
             let message = match found.taint {
-                Taint::Literal => error.to_string(),
-                Taint::Variable | Taint::Sensitive => format!("with its variables filled in, this is not {what}"),
+                Taint::Literal => {
+                    let said = error.to_string();
+                    // Those of the standard library don't say what it is that they are about.
+                    if said.contains('`') { said } else { format!("{} is not {what}", found.shown()) }
+                }
+                Taint::Variable | Taint::Sensitive => {
+                    format!("with its variables filled in, this is not {what}")
+                }
             };
             problems.add(Problem::error(code, node.span, message));
             None
@@ -189,7 +196,11 @@ pub(crate) fn list<'n>(problems: &mut Problems, node: &'n Node) -> Option<&'n [N
     if let Value::List(items) = &node.value {
         return Some(items);
     }
-    problems.add(wrong_type(node, "a list"));
+    let problem = wrong_type(node, "a list");
+    problems.add(match node.value {
+        Value::Scalar(_) => problem.hint("write `[…]` around it"),
+        Value::Null | Value::List(_) | Value::Map(_) => problem,
+    });
     None
 }
 
@@ -229,8 +240,12 @@ pub(crate) fn word<T: Copy>(problems: &mut Problems, node: &Node, words: &[(&str
         let known = words.iter().map(|(word, _)| *word);
         let hint = suggestion(&found.text, known).unwrap_or_default();
         problems.add(
-            Problem::error("unknown-value", node.span, format!("{} is not one of the words known here", found.shown()))
-                .hint(hint),
+            Problem::error(
+                "unknown-value",
+                node.span,
+                format!("{} is not one of the words known here", found.shown()),
+            )
+            .hint(hint),
         );
     }
     value

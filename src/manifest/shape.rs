@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{Entry, Key, Map, Node, Scalar, Taint, Value};
+use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
 
@@ -56,7 +56,7 @@ fn children<'m>(root: &'m mut Map, section: &str) -> impl Iterator<Item = &'m mu
 
 /// `KEY:` without a value is `KEY: ${KEY}`.
 fn variable_of_that_name(entry: &mut Entry) {
-    if matches!(entry.value.value, Value::Null) {
+    if matches!(entry.value.value, Value::Null) && entry.value.tag != Some(MergeTag::Reset) {
         let text = format!("${{{}}}", entry.key.text);
         entry.value.value = Value::Scalar(Scalar { text, plain: false, taint: Taint::Literal });
     }
@@ -87,11 +87,14 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
         if let Some(first) = seen.insert(name.to_owned(), key_span) {
             let message = format!("`{name}` is there twice");
             problems.add(
-                Problem::error("duplicate-key", key_span, message).label("again here").related(first, "first here"),
+                Problem::error("duplicate-key", key_span, message)
+                    .label("again here")
+                    .related(first, "first here"),
             );
             continue;
         }
-        let of = |text: &str| Value::Scalar(Scalar { text: text.to_owned(), plain: false, taint: scalar.taint });
+        let of =
+            |text: &str| Value::Scalar(Scalar { text: text.to_owned(), plain: false, taint: scalar.taint });
         let value = match (alone, value) {
             (_, Some(value)) => of(value),
             (Alone::Variable | Alone::Name, None) => Value::Null,

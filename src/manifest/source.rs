@@ -60,7 +60,8 @@ impl Span {
 
     /// The part of the span that begins `offset` bytes after its start and is `length` bytes long.
     pub(crate) fn part(self, offset: usize, length: usize) -> Self {
-        let at = |bytes: usize| self.start.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX)).min(self.end);
+        let at =
+            |bytes: usize| self.start.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX)).min(self.end);
         Self { source: self.source, start: at(offset), end: at(offset + length) }
     }
 }

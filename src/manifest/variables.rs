@@ -55,9 +55,9 @@ impl Variables<'_> {
             Some(Declared::FromHost) => {
                 host.or_else(|| self.placeholder.map(sensitive)).unwrap_or(Lookup::Unknown)
             }
-            None => host
-                .or_else(|| self.dotenv.get(name).map(|text| sensitive(text)))
-                .unwrap_or(Lookup::Unknown),
+            None => {
+                host.or_else(|| self.dotenv.get(name).map(|text| sensitive(text))).unwrap_or(Lookup::Unknown)
+            }
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node) -> Option<Gate> {
     Some(Gate {
         expect: Expect::Running,
         http: map.get("http").and_then(|node| http(cx, node)),
-        tcp: cx.optional(map, "tcp", |problems, node| port(problems, node)),
+        tcp: cx.optional(map, "tcp", port),
         stable_for: cx.optional(map, "stable_for", read::duration),
         deadline: cx.optional(map, "deadline", read::duration),
     })
@@ -96,9 +96,14 @@ mod tests {
         assert_eq!(url("http://localhost:8000/health?x=1"), Ok((8000, "/health?x=1".to_owned())));
         assert_eq!(url("http://localhost"), Ok((80, "/".to_owned())));
         assert_eq!(url("http://localhost?x"), Ok((80, "/?x".to_owned())));
-        for text in
-            ["https://localhost/", "http://db/", "http://localhost:0/", "http://localhost:x/", "localhost", "http://localhost/a b"]
-        {
+        for text in [
+            "https://localhost/",
+            "http://db/",
+            "http://localhost:0/",
+            "http://localhost:x/",
+            "localhost",
+            "http://localhost/a b",
+        ] {
             assert!(url(text).is_err(), "{text}");
         }
     }

@@ -13,7 +13,11 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node) -> Option<Healthcheck> {
     let disabled = cx.optional(map, "disable", read::boolean).unwrap_or_default();
     let declared = cx.optional(map, "test", test);
     if let (true, Some(entry)) = (disabled && declared != Some(HealthTest::Disabled), map.entry("test")) {
-        cx.note(Problem::error("bad-healthcheck", entry.key.span, "the health check is disabled and has a test"));
+        cx.note(Problem::error(
+            "bad-healthcheck",
+            entry.key.span,
+            "the health check is disabled and has a test",
+        ));
     }
     let retries = |problems: &mut Problems, node: &Node| read::integer(problems, node, "a whole number");
     Some(Healthcheck {
@@ -30,7 +34,11 @@ fn interval(cx: &mut Context<'_>, map: &Map, key: &str) -> Option<std::time::Dur
     cx.optional(map, key, |problems, node| {
         let found = read::duration(problems, node)?;
         if !found.is_zero() && found.as_millis() == 0 {
-            problems.add(Problem::error("bad-duration", node.span, "Docker takes no time shorter than a millisecond"));
+            problems.add(Problem::error(
+                "bad-duration",
+                node.span,
+                "Docker takes no time shorter than a millisecond",
+            ));
             return None;
         }
         Some(found)
@@ -55,7 +63,8 @@ fn test(problems: &mut Problems, node: &Node) -> Option<HealthTest> {
         ("CMD", 1..) => Some(HealthTest::Exec(words)),
         ("CMD-SHELL", 1) => words.pop().map(HealthTest::Shell),
         _ => {
-            let message = "a test as a list begins with `CMD`, `CMD-SHELL` or `NONE`, and what they need follows";
+            let message =
+                "a test as a list begins with `CMD`, `CMD-SHELL` or `NONE`, and what they need follows";
             problems.add(Problem::error("bad-healthcheck", node.span, message).hint(FORMS));
             None
         }

@@ -34,7 +34,11 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
         let target = if kept.is_empty() { "/" } else { kept };
         if let Some(first) = places.insert(target.to_owned(), span) {
             let message = "two mounts have the same path in the container";
-            cx.note(Problem::error("duplicate-target", span, message).label("again here").related(first, "first here"));
+            cx.note(
+                Problem::error("duplicate-target", span, message)
+                    .label("again here")
+                    .related(first, "first here"),
+            );
             return;
         }
         spec.mounts.insert(target.to_owned(), mount);
@@ -75,10 +79,15 @@ fn short(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
             // The latter three mean something on the desktops of other systems only, and nothing on a host.
             "rw" | "cached" | "delegated" | "consistent" => {}
             "z" | "Z" | "nocopy" | "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
-                cx.note(Problem::error("not-supported", node.span, "this option of a mount is not supported yet"));
+                cx.note(Problem::error(
+                    "not-supported",
+                    node.span,
+                    "this option of a mount is not supported yet",
+                ));
             }
             _ => cx.note(
-                Problem::error("bad-mount", node.span, "the third part of a mount is not known").hint("`ro` or `rw`"),
+                Problem::error("bad-mount", node.span, "the third part of a mount is not known")
+                    .hint("`ro` or `rw`"),
             ),
         }
     }
@@ -139,7 +148,9 @@ fn tmpfs_options(cx: &mut Context<'_>, map: &Map) -> MountSource {
     let options = map.get("tmpfs").and_then(|node| read::checked_map(cx.problems, node, &keys::TMPFS));
     let size = options.and_then(|map| cx.optional(map, "size", read::size));
     let mode = options.and_then(|map| {
-        cx.optional(map, "mode", |problems, node| read::integer(problems, node, "permission bits such as `0o1777`"))
+        cx.optional(map, "mode", |problems, node| {
+            read::integer(problems, node, "permission bits such as `0o1777`")
+        })
     });
     MountSource::Tmpfs { size, mode }
 }
@@ -152,16 +163,28 @@ fn tmpfs(problems: &mut Problems, node: &Node) -> Option<(String, Mount)> {
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let known = match name {
-            "size" => units::size(value).map(|bytes| size = Some(bytes)),
-            "mode" => u32::from_str_radix(value, 8).ok().map(|bits| mode = Some(bits)),
-            "ro" => Some(read_only = true),
-            "rw" => Some(()),
-            _ => None,
+            "size" => {
+                size = units::size(value);
+                size.is_some()
+            }
+            "mode" => {
+                mode = u32::from_str_radix(value, 8).ok();
+                mode.is_some()
+            }
+            "ro" | "rw" => {
+                read_only = name == "ro";
+                true
+            }
+            _ => false,
         };
-        if known.is_none() {
+        if !known {
             problems.add(
-                Problem::error("bad-mount", node.span, "an option of this tmpfs is not known or not well-formed")
-                    .hint("`/path:size=64m,mode=1777`"),
+                Problem::error(
+                    "bad-mount",
+                    node.span,
+                    "an option of this tmpfs is not known or not well-formed",
+                )
+                .hint("`/path:size=64m,mode=1777`"),
             );
             return None;
         }
@@ -183,7 +206,13 @@ fn volume(cx: &mut Context<'_>, node: &Node, name: &str) -> Option<MountSource> 
             None => "declare it under `volumes` at the top of the file".to_owned(),
         }
     };
-    cx.note(Problem::error("undeclared-volume", node.span, "this volume is not declared").hint(hint));
+    let literal = node.as_scalar().is_none_or(|scalar| scalar.taint == Taint::Literal);
+    let message = if literal {
+        format!("the volume `{name}` is not declared")
+    } else {
+        "this volume is not declared".to_owned()
+    };
+    cx.note(Problem::error("undeclared-volume", node.span, message).hint(hint));
     None
 }
 

@@ -67,7 +67,9 @@ where
 {
     let map = match &entry.value.value {
         Value::Null => nothing,
-        Value::Scalar(_) | Value::List(_) | Value::Map(_) => read::checked_map(cx.problems, &entry.value, keys)?,
+        Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
+            read::checked_map(cx.problems, &entry.value, keys)?
+        }
     };
     match entry.key.text.parse() {
         Ok(key) => Some((key, map)),
@@ -84,8 +86,12 @@ fn external(cx: &mut Context<'_>, map: &Map) -> bool {
     if external {
         for entry in &map.entries {
             if !matches!(entry.key.text.as_str(), "external" | "name") && !entry.key.text.starts_with("x-") {
-                let message = format!("what is external is only used, so `{}` can't be said about it", entry.key.text);
-                cx.note(Problem::error("external", entry.key.span, message).hint("keep only `external` and `name`"));
+                let message =
+                    format!("what is external is only used, so `{}` can't be said about it", entry.key.text);
+                cx.note(
+                    Problem::error("external", entry.key.span, message)
+                        .hint("keep only `external` and `name`"),
+                );
             }
         }
     }
@@ -117,13 +123,17 @@ fn driver(problems: &mut Problems, node: &Node) -> Option<String> {
 fn pool(cx: &mut Context<'_>, node: &Node) -> Option<AddressPool> {
     let map = read::checked_map(cx.problems, node, &keys::POOL)?;
     let Some(subnet) = map.get("subnet") else {
-        cx.note(Problem::error("bad-address", node.span, "the address range has no `subnet`").hint("as in `172.18.0.0/16`"));
+        cx.note(
+            Problem::error("bad-address", node.span, "the address range has no `subnet`")
+                .hint("as in `172.18.0.0/16`"),
+        );
         return None;
     };
     Some(AddressPool {
         subnet: cidr(cx.problems, subnet)?,
         gateway: cx.optional(map, "gateway", |problems, node| {
-            read::parsed::<std::net::IpAddr>(problems, node, "bad-address", "an IP address").map(|ip| ip.to_string())
+            read::parsed::<std::net::IpAddr>(problems, node, "bad-address", "an IP address")
+                .map(|ip| ip.to_string())
         }),
         ip_range: cx.optional(map, "ip_range", cidr),
     })
@@ -138,7 +148,10 @@ fn cidr(problems: &mut Problems, node: &Node) -> Option<String> {
     });
     if parts.is_none() {
         let message = format!("{} is not a subnet", found.shown());
-        problems.add(Problem::error("bad-address", node.span, message).hint("an address and its bits: `172.18.0.0/16`"));
+        problems.add(
+            Problem::error("bad-address", node.span, message)
+                .hint("an address and its bits: `172.18.0.0/16`"),
+        );
         return None;
     }
     Some(found.text.clone())

@@ -14,11 +14,7 @@ use crate::model::spec::{ContainerPort, ContainerSpec, HostPort, Protocol, Publi
 type Range = (u16, u16);
 
 /// Reads `ports` and `expose` into `spec`, and gives the place of each port.
-pub(super) fn read(
-    cx: &mut Context<'_>,
-    map: &Map,
-    spec: &mut ContainerSpec,
-) -> Vec<(PublishedPort, Span)> {
+pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) -> Vec<(PublishedPort, Span)> {
     let mut places = Vec::new();
     for node in map.get("ports").and_then(|node| read::list(cx.problems, node)).unwrap_or_default() {
         let ports = match &node.value {
@@ -26,8 +22,10 @@ pub(super) fn read(
             Value::Null | Value::Scalar(_) | Value::List(_) => short(cx.problems, node),
         };
         for port in ports.unwrap_or_default() {
-            spec.ports.insert(port.clone());
-            places.push((port, node.span));
+            // The same port twice, in whatever form, is one port.
+            if spec.ports.insert(port.clone()) {
+                places.push((port, node.span));
+            }
         }
     }
     for node in map.get("expose").and_then(|node| read::list(cx.problems, node)).unwrap_or_default() {
@@ -38,7 +36,9 @@ pub(super) fn read(
             Ok((numbers, protocol)) => {
                 spec.expose.extend(numbers.map(|number| ContainerPort { number, protocol }));
             }
-            Err(message) => cx.note(Problem::error("bad-port", node.span, message).hint("`8000`, `8000-8010`, `53/udp`")),
+            Err(message) => {
+                cx.note(Problem::error("bad-port", node.span, message).hint("`8000`, `8000-8010`, `53/udp`"));
+            }
         }
     }
     places
@@ -49,10 +49,9 @@ fn short(problems: &mut Problems, node: &Node) -> Option<Vec<PublishedPort>> {
     match parse_short(&found.text) {
         Ok(ports) => Some(ports),
         Err(message) => {
-            problems.add(
-                Problem::error("bad-port", node.span, message)
-                    .hint("`[address:][host port:]container port[/protocol]`, as in `8080:80` or `127.0.0.1:53:53/udp`"),
-            );
+            problems.add(Problem::error("bad-port", node.span, message).hint(
+                "`[address:][host port:]container port[/protocol]`, as in `8080:80` or `127.0.0.1:53:53/udp`",
+            ));
             None
         }
     }
@@ -60,7 +59,8 @@ fn short(problems: &mut Problems, node: &Node) -> Option<Vec<PublishedPort>> {
 
 fn parse_short(text: &str) -> Result<Vec<PublishedPort>, &'static str> {
     let (text, protocol) = with_protocol(text)?;
-    let (host, container) = text.rsplit_once(':').map_or((None, text), |(host, container)| (Some(host), container));
+    let (host, container) =
+        text.rsplit_once(':').map_or((None, text), |(host, container)| (Some(host), container));
     let container = range(container)?;
     let (host_ip, published) = match host {
         None => (None, None),
@@ -76,7 +76,11 @@ fn parse_short(text: &str) -> Result<Vec<PublishedPort>, &'static str> {
 fn long(problems: &mut Problems, node: &Node) -> Option<Vec<PublishedPort>> {
     let map = read::checked_map(problems, node, &keys::PORT)?;
     let Some(target) = map.get("target") else {
-        problems.add(Problem::error("bad-port", node.span, "the port has no `target`, the port of the container"));
+        problems.add(Problem::error(
+            "bad-port",
+            node.span,
+            "the port has no `target`, the port of the container",
+        ));
         return None;
     };
     let target: u16 = read::integer(problems, target, "a port from 1 to 65535").filter(|port| *port > 0)?;
@@ -121,7 +125,9 @@ fn spread(
     let length = |range: Range| range.1 - range.0;
     let port = |number, host| PublishedPort { container: ContainerPort { number, protocol }, host_ip, host };
     match published {
-        None | Some((0, 0)) => Ok((container.0..=container.1).map(|number| port(number, HostPort::Any)).collect()),
+        None | Some((0, 0)) => {
+            Ok((container.0..=container.1).map(|number| port(number, HostPort::Any)).collect())
+        }
         Some((0, _)) => Err("port 0 can't begin a range"),
         Some((first, last)) if length(container) == 0 && first != last => {
             Ok(vec![port(container.0, HostPort::OneOf(first, last))])
@@ -194,7 +200,8 @@ mod tests {
         ] {
             assert_eq!(shown(text), ports, "{text}");
         }
-        for text in ["", ":", "a", "80:", "70000", "80:0", "9-8", "1-2:1-3", "x:1:2", "80/icmp", "-1", "+80"] {
+        for text in ["", ":", "a", "80:", "70000", "80:0", "9-8", "1-2:1-3", "x:1:2", "80/icmp", "-1", "+80"]
+        {
             assert!(parse_short(text).is_err(), "{text}: {}", shown(text));
         }
     }

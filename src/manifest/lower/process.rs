@@ -49,7 +49,8 @@ pub(super) fn command(problems: &mut Problems, node: &Node) -> Option<Vec<Text>>
                 Ok(words) => Some(words.into_iter().map(|word| tainted(word, line)).collect()),
                 Err(message) => {
                     problems.add(
-                        Problem::error("bad-command", node.span, message).hint("write the command as a list of words"),
+                        Problem::error("bad-command", node.span, message)
+                            .hint("write the command as a list of words"),
                     );
                     None
                 }
@@ -161,7 +162,8 @@ fn extra_hosts(problems: &mut Problems, node: &Node, spec: &mut ContainerSpec) {
             for item in read::list(problems, node).unwrap_or_default() {
                 let Some(scalar) = read::text(problems, item) else { continue };
                 let text = scalar.text.clone();
-                let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).unwrap_or((&text, ""));
+                let (name, address) =
+                    text.split_once('=').or_else(|| text.split_once(':')).unwrap_or((&text, ""));
                 add(problems, item, name, address);
             }
         }

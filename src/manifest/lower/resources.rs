@@ -71,13 +71,18 @@ fn either<T: Copy + PartialEq>(
     places: [(&Map, &str); 2],
     read: impl Fn(&mut Problems, &Node) -> Option<T>,
 ) -> Option<T> {
-    let [first, second] = places.map(|(map, key)| map.get(key).map(|node| (key, node.span, read(cx.problems, node))));
+    let [first, second] =
+        places.map(|(map, key)| map.get(key).map(|node| (key, node.span, read(cx.problems, node))));
     match (first, second) {
         (Some((key, span, Some(one))), Some((other_key, other, Some(two)))) if one != two => {
             cx.note(
-                Problem::error("said-twice", span, format!("`{key}` and `{other_key}` of `deploy` say different things"))
-                    .related(other, "the other one")
-                    .hint("keep one of the two"),
+                Problem::error(
+                    "said-twice",
+                    span,
+                    format!("`{key}` and `{other_key}` of `deploy` say different things"),
+                )
+                .related(other, "the other one")
+                .hint("keep one of the two"),
             );
             None
         }
@@ -122,12 +127,12 @@ fn ulimit(problems: &mut Problems, node: &Node) -> Option<Ulimit> {
         return Some(Ulimit { soft: both, hard: both });
     }
     let map = read::checked_map(problems, node, &keys::ULIMIT)?;
-    let mut part = |key: &str| match map.get(key) {
-        Some(node) => read::integer(problems, node, "a whole number"),
-        None => {
-            problems.add(Problem::error("bad-number", node.span, format!("the limit has no `{key}`")));
-            None
+    let mut part = |key: &str| {
+        if let Some(node) = map.get(key) {
+            return read::integer(problems, node, "a whole number");
         }
+        problems.add(Problem::error("bad-number", node.span, format!("the limit has no `{key}`")));
+        None
     };
     let (soft, hard) = (part("soft"), part("hard"));
     Some(Ulimit { soft: soft?, hard: hard? })

@@ -16,6 +16,10 @@ use crate::model::spec::{ContainerSpec, RestartPolicy};
 
 /// Reads a service.
 pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) -> Option<LoweredService> {
+    if matches!(entry.value.value, Value::Null) {
+        // The outline of the file has said so.
+        return None;
+    }
     let name: ServiceName = match entry.key.text.parse() {
         Ok(name) => name,
         Err(error) => {
@@ -58,32 +62,36 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         depends_on: dependency_places,
     };
     let service = Service { name, tier, container_name, replicas, depends_on, gate, spec };
-    Some(LoweredService { service, profiles, active, places })
+    Some(LoweredService { service, active, places })
 }
 
 /// The image. Where there is none that can be read, some image stands for it, so that the reading can go on.
 fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
     let nobody = || "unknown".parse().ok();
-    match map.get("image") {
-        Some(node) => read::parsed(cx.problems, node, "bad-image", "an image reference").or_else(nobody),
-        None => {
-            // A service with `build` is told to push the image by the check of its keys.
-            if map.get("build").is_none() {
-                cx.note(Problem::error("no-image", service, "the service has no `image`").hint("name one: `image: redis:7`"));
-            }
-            nobody()
-        }
+    if let Some(node) = map.get("image") {
+        return read::parsed(cx.problems, node, "bad-image", "an image reference").or_else(nobody);
     }
+    // A service with `build` is told to push the image by the check of its keys.
+    if map.get("build").is_none() {
+        let problem = Problem::error("no-image", service, "the service has no `image`");
+        cx.note(problem.hint("name one: `image: redis:7`"));
+    }
+    nobody()
 }
 
 /// What is on or off, and what is a single word.
 fn switches(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
-    let words = |problems: &mut Problems, node: &Node| read::text(problems, node).map(|scalar| scalar.text.clone());
+    let words =
+        |problems: &mut Problems, node: &Node| read::text(problems, node).map(|scalar| scalar.text.clone());
     spec.user = cx.optional(map, "user", words);
     spec.working_dir = cx.optional(map, "working_dir", |problems, node| {
         let found = read::text(problems, node)?;
         if !found.text.starts_with('/') {
-            problems.add(Problem::error("bad-path", node.span, "the working directory must be an absolute path"));
+            problems.add(Problem::error(
+                "bad-path",
+                node.span,
+                "the working directory must be an absolute path",
+            ));
             return None;
         }
         Some(found.text.clone())
@@ -170,11 +178,15 @@ fn tier(cx: &mut Context<'_>, entry: &Entry, own: Option<&Map>, composed: &Compo
         if inherited.is_none() {
             let names: Vec<&str> = composed.tiers.iter().map(TierName::as_str).collect();
             cx.note(
-                Problem::error("no-tier", entry.key.span, format!("the service `{}` is in no tier", entry.key.text))
-                    .hint(format!(
-                        "put its file at manifests/<tier>/, or say `x-evenkeel: {{tier: …}}`; tiers: {}",
-                        names.join(", ")
-                    )),
+                Problem::error(
+                    "no-tier",
+                    entry.key.span,
+                    format!("the service `{}` is in no tier", entry.key.text),
+                )
+                .hint(format!(
+                    "put its file at manifests/<tier>/, or say `x-evenkeel: {{tier: …}}`; tiers: {}",
+                    names.join(", ")
+                )),
             );
         }
         return inherited.or(composed.tiers.first()).cloned();
@@ -186,12 +198,16 @@ fn tier(cx: &mut Context<'_>, entry: &Entry, own: Option<&Map>, composed: &Compo
     if composed.environment.is_none() {
         // A manifest of a repository also works by itself, where there is nothing that orders tiers.
         cx.note(
-            Problem::warning("unused-tier", node.span, "a file by itself has a single tier, so this one is not used")
-                .hint("order services by `depends_on`, or make it a repository: `evenkeel init --from`"),
+            Problem::warning(
+                "unused-tier",
+                node.span,
+                "a file by itself has a single tier, so this one is not used",
+            )
+            .hint("order services by `depends_on`, or make it a repository: `evenkeel init --from`"),
         );
         return inherited.cloned();
     }
     let hint = suggestion(said.as_str(), composed.tiers.iter().map(TierName::as_str)).unwrap_or_default();
-    cx.note(Problem::error("unknown-tier", node.span, "there is no such tier").hint(hint));
+    cx.note(Problem::error("unknown-tier", node.span, "there is no tier of this name").hint(hint));
     inherited.or(composed.tiers.first()).cloned()
 }
