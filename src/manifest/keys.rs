@@ -183,11 +183,11 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
             continue;
         }
         let candidates = keys.known.iter().chain(keys.later).copied();
-        let mut problem = Problem::error("unknown-key", span, format!("{} has no key `{key}`", keys.of));
-        if let Some(hint) = suggestion(key, candidates) {
-            problem = problem.hint(hint);
-        }
-        problems.add(problem);
+        let hint = suggestion(key, candidates).unwrap_or_else(|| {
+            "remove it; a key of your own, for anchors or other tools, begins with `x-`".to_owned()
+        });
+        problems
+            .add(Problem::error("unknown-key", span, format!("{} has no key `{key}`", keys.of)).hint(hint));
     }
 }
 

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag};
 
-use super::merge_keys;
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
+use super::{merge_keys, syntax};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
@@ -157,29 +157,16 @@ impl Reading<'_> {
 
     fn syntax(&self, error: &saphyr_parser::ScanError) -> Fatal {
         let at = self.byte(error.marker().index());
-        let length = self.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
-        let span = bytes_span(self.source, at, at + length);
         let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline);
-        let line = &self.text[line_start..line_end];
+        let line = self.text[line_start..].lines().next().unwrap_or("");
         let indentation = line.len() - line.trim_start().len();
         if let Some(tab) = line[..indentation].find('\t') {
-            let tab = bytes_span(self.source, line_start + tab, line_start + tab + 1);
-            return Box::new(
-                Problem::error("yaml-syntax", tab, "a tab stands in the indentation, which YAML forbids")
-                    .hint("indent with spaces"),
-            );
+            let tab = line_start + tab;
+            return Box::new(syntax::tab(bytes_span(self.source, tab, tab + 1)));
         }
-        if error.info().contains("unknown anchor") {
-            let length = self.text[at..].find(|c: char| c.is_whitespace() || ",]}".contains(c));
-            let span = bytes_span(self.source, at, length.map_or(self.text.len(), |length| at + length));
-            return Box::new(
-                Problem::error("unknown-alias", span, "no anchor of this name stands before this alias")
-                    .hint("an anchor is `&name` before a value in the same file; quote a text that begins with `*`"),
-            );
-        }
-        let problem = Problem::error("yaml-syntax", span, format!("this is not YAML: {}", error.info()));
-        Box::new(problem.hint("look at the indentation, quotes and brackets of this line and the one before"))
+        let rest = &self.text[at..];
+        let word = rest.find(|c: char| c.is_whitespace() || ",]}".contains(c)).unwrap_or(rest.len());
+        Box::new(syntax::problem(error, bytes_span(self.source, at, at + word)))
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {

@@ -14,6 +14,7 @@ mod diagnostic;
 mod problem;
 mod node;
 mod load;
+mod syntax;
 mod merge_keys;
 mod keys;
 mod read;

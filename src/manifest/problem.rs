@@ -81,7 +81,7 @@ impl Problem {
     }
 }
 
-/// Most problems that are kept: nobody reads more.
+/// Most errors that are kept, and most warnings: nobody reads more.
 const PROBLEMS_MAX: usize = 500;
 
 /// What is said about the absence of a thing, which may stand in a file that could not be read.
@@ -96,6 +96,8 @@ pub(crate) struct Problems {
     known: BTreeSet<String>,
     spoiled: BTreeSet<Span>,
     incomplete: bool,
+    /// Errors and warnings, kept or not.
+    counts: [usize; 2],
 }
 
 impl Problems {
@@ -111,7 +113,15 @@ impl Problems {
             .into_iter()
             .map(|(span, label)| Related { place: self.place(&At::Span(span)), label })
             .collect();
-        if self.found.len() < PROBLEMS_MAX && self.known.insert(format!("{place} {code} {message}")) {
+        if !self.known.insert(format!("{place} {code} {message}")) {
+            return;
+        }
+        let count = match severity {
+            Severity::Error => &mut self.counts[0],
+            Severity::Warning => &mut self.counts[1],
+        };
+        *count += 1;
+        if *count <= PROBLEMS_MAX {
             self.found.push(Diagnostic { code, severity, message, place, label, related, hint });
         }
     }
@@ -128,12 +138,25 @@ impl Problems {
 
     /// Whether an error was found.
     pub(crate) fn has_errors(&self) -> bool {
-        self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.counts[0] > 0
     }
 
     /// All that was found, when there is an error, else the warnings.
-    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Report> {
+    pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Report> {
         let failed = self.has_errors();
+        for (count, severity) in self.counts.into_iter().zip([Severity::Error, Severity::Warning]) {
+            if let Some(more @ 1..) = count.checked_sub(PROBLEMS_MAX) {
+                self.found.push(Diagnostic {
+                    code: "more",
+                    severity,
+                    message: format!("{more} more are not shown"),
+                    place: Place::file(RepoPath::root()),
+                    label: String::new(),
+                    related: Vec::new(),
+                    hint: None,
+                });
+            }
+        }
         match Report::of(self.found) {
             Some(report) if failed => Err(report),
             Some(report) => Ok(report.diagnostics().to_vec()),

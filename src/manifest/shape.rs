@@ -18,6 +18,8 @@ enum Alone {
     Empty,
     /// Nothing: the item is a name and what follows is left to its default.
     Name,
+    /// A service that must have been started.
+    Dependency,
 }
 
 /// Reshapes a whole Compose file.
@@ -28,7 +30,7 @@ pub(crate) fn normalise(problems: &mut Problems, root: &mut Node) {
             ("environment", Alone::Variable),
             ("labels", Alone::Empty),
             ("sysctls", Alone::Empty),
-            ("depends_on", Alone::Name),
+            ("depends_on", Alone::Dependency),
             ("networks", Alone::Name),
         ] {
             if let Some(node) = service.get_mut(key) {
@@ -73,7 +75,7 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
             continue;
         };
         let (name, value) = match (alone, scalar.text.split_once('=')) {
-            (Alone::Name, _) | (_, None) => (scalar.text.as_str(), None),
+            (Alone::Name | Alone::Dependency, _) | (_, None) => (scalar.text.as_str(), None),
             (Alone::Variable | Alone::Empty, Some((name, value))) => (name, Some(value)),
         };
         if name.contains('$') {
@@ -99,6 +101,12 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
             (_, Some(value)) => of(value),
             (Alone::Variable | Alone::Name, None) => Value::Null,
             (Alone::Empty, None) => of(""),
+            // Written out, so that merged over another condition it wins, as with Compose.
+            (Alone::Dependency, None) => {
+                let key = Key { text: "condition".to_owned(), span: key_span };
+                let value = Node { span: value_span, tag: None, value: of("service_started") };
+                Value::Map(Map { entries: vec![Entry { key, value }] })
+            }
         };
         let value = Node { span: value_span, tag: None, value };
         map.entries.push(Entry { key: Key { text: name.to_owned(), span: key_span }, value });
@@ -109,7 +117,7 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
 fn hint(alone: Alone) -> &'static str {
     match alone {
         Alone::Variable | Alone::Empty => "write `- NAME=value`, or a mapping of `NAME: value`",
-        Alone::Name => "write `- name`",
+        Alone::Name | Alone::Dependency => "write `- name`",
     }
 }
 

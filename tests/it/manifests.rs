@@ -294,7 +294,7 @@ fn nearly_a_manifest() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -340,4 +340,17 @@ proptest! {
         };
         prop_assert_eq!(resolved(&order), resolved(&[0, 1, 2, 3]));
     }
+}
+
+#[test]
+fn so_many_mistakes_are_counted_and_not_all_shown() {
+    let lines = |line: fn(u32) -> String| (0..2_000).map(line).collect::<Vec<_>>().join("");
+    let keys = lines(|number| format!("    wrong{number}: x\n"));
+    let report = compose(format!("services:\n  web:\n    image: web\n{keys}"), &[]).unwrap_err();
+    assert_eq!(report.diagnostics().len(), 501);
+    assert!(report.diagnostics().iter().any(|diagnostic| diagnostic.message.starts_with("1500 more")));
+    // Nor do that many warnings hide an error.
+    let numbers = lines(|number| format!("      N{number}: 1.10\n"));
+    let text = format!("services:\n  web:\n    environment:\n{numbers}    image: WEB\n");
+    assert!(compose(text, &[]).unwrap_err().diagnostics().iter().any(|found| found.code == "bad-image"));
 }
