@@ -1,6 +1,6 @@
 //! Which files there are, and how they become one tree.
 //!
-//! In a repository every file below `manifests/` adds services of its own, and the override files of the environment
+//! In a repository every file in a tier of `manifests/` adds services of its own, and the override files of the environment
 //! are merged over all of them. Single files are merged one over the other, as Compose does with several `-f`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,19 +9,17 @@ use super::compose_file::{self, Part};
 use super::node::{Entry, Map, Node, Value};
 use super::overlay;
 use super::problem::{Problem, Problems, suggestion};
-use super::project::{self, ENVIRONMENT_FILE, ENVIRONMENTS, PROJECT_FILE, Tiers};
+use super::project::{self, PROJECT_FILE, Tiers};
 use super::read;
 use super::variables::{Lookup, Variables};
-use super::{MissingVariables, Request, dotenv};
+use super::{MissingVariables, Request, dotenv, folders};
 use crate::model::name::{EnvironmentName, StackName, TierName};
-use crate::model::tree::{EntryKind, FileTree, RepoPath, TreeError};
+use crate::model::tree::{FileTree, RepoPath, TreeError};
 
 /// The folder of the manifests.
 pub(crate) const MANIFESTS: &str = "manifests";
 /// The tier of services where nothing says another.
 const ONLY_TIER: &str = "services";
-/// Most files that one stack may consist of.
-const FILES_MAX: usize = 5_000;
 /// What stands for a value that only the host has.
 const PLACEHOLDER: &str = "placeholder";
 
@@ -39,6 +37,8 @@ pub(crate) struct Composed {
     /// The tier of all others.
     pub(crate) default_tier: Option<TierName>,
     pub(crate) profiles: BTreeSet<String>,
+    /// Where the reading began, for what is wrong with the whole.
+    pub(crate) start: RepoPath,
     /// What relative paths are relative to; absent: to the folder of the file that says them.
     pub(crate) base: Option<RepoPath>,
 }
@@ -79,7 +79,7 @@ pub(crate) fn repository(
     let (mut root, folders) = manifests(problems, request.tree, &variables);
     let declared = settings.tiers.or(project.tiers);
     let (tiers, folder_tiers) = tiers(problems, declared.as_ref(), &folders);
-    for path in overrides(problems, request.tree, environment) {
+    for path in folders::overrides(problems, request.tree, environment) {
         if let Some(file) = compose_file::read(problems, request.tree, &path, Part::Override) {
             let file = compose_file::filled(problems, &variables, file);
             overlay::merge(problems, &mut root, file);
@@ -95,6 +95,7 @@ pub(crate) fn repository(
         folder_tiers,
         default_tier,
         profiles: settings.profiles.into_iter().collect(),
+        start: RepoPath::root().join(MANIFESTS).unwrap_or_default(),
         base: None,
     })
 }
@@ -150,6 +151,7 @@ pub(crate) fn files(
         folder_tiers: BTreeMap::new(),
         default_tier: Some(tier),
         profiles,
+        start: first.clone(),
         base: Some(base),
     })
 }
@@ -221,8 +223,9 @@ fn manifests(
 ) -> (Node, BTreeMap<String, Vec<String>>) {
     let folder = RepoPath::root().join(MANIFESTS).unwrap_or_default();
     let mut paths = Vec::new();
-    below(problems, tree, &folder, &mut paths);
+    folders::below(problems, tree, &folder, &mut paths);
     let mut root = compose_file::empty();
+    let mut places = BTreeMap::new();
     let mut folders: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for path in paths {
         let inside = path.as_str().strip_prefix(MANIFESTS).unwrap_or("").trim_start_matches('/');
@@ -237,99 +240,29 @@ fn manifests(
             let names = services.as_map().into_iter().flat_map(|map| &map.entries);
             folders.entry(tier).or_default().extend(names.map(|entry| entry.key.text.clone()));
         }
-        join(problems, &mut root, file);
+        join(problems, &mut root, &mut places, file);
     }
     (root, folders)
 }
 
-/// The YAML files in a folder and in its tiers, by path. Folders inside of a tier are no manifests: they hold what the
-/// manifests mount.
-fn below(problems: &mut Problems, tree: &dyn FileTree, folder: &RepoPath, paths: &mut Vec<RepoPath>) {
-    let is_tier = folder.as_str() != MANIFESTS;
-    let entries = match tree.list(folder) {
-        Ok(entries) => entries,
-        Err(TreeError::NotFound(_)) => {
-            problems
-                .add(Problem::error("no-manifests", folder, "the repository has no folder `manifests`").hint(
-                "nothing is ever removed because of that; put Compose files at manifests/<tier>/<name>.yaml",
-            ));
-            return;
-        }
-        Err(error) => {
-            problems.add(Problem::error("unreadable", folder, error.to_string()));
-            return;
-        }
-    };
-    for entry in entries {
-        let Ok(path) = folder.join(&entry.name) else { continue };
-        match entry.kind {
-            EntryKind::Folder if is_tier => {}
-            EntryKind::Folder => below(problems, tree, &path, paths),
-            EntryKind::File if is_yaml(&entry.name) => paths.push(path),
-            EntryKind::File => {}
-            EntryKind::Other => problems.add(
-                Problem::error("unreadable", &path, "this is a link, a submodule or a special file")
-                    .hint("below `manifests` only regular files and folders are read"),
-            ),
-        }
-        if paths.len() > FILES_MAX {
-            problems.add(Problem::error(
-                "too-many-files",
-                folder,
-                format!("there are more than {FILES_MAX} files"),
-            ));
-            paths.clear();
-            return;
-        }
-    }
-}
-
-fn is_yaml(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-    matches!(extension, Some("yaml" | "yml")) && !name.starts_with('.')
-}
-
-/// The override files of an environment, by name.
-fn overrides(problems: &mut Problems, tree: &dyn FileTree, environment: &EnvironmentName) -> Vec<RepoPath> {
-    let Ok(folder) = RepoPath::root().join(&format!("{ENVIRONMENTS}/{environment}")) else {
-        return Vec::new();
-    };
-    let entries = match tree.list(&folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            problems.add(Problem::error("unreadable", &folder, error.to_string()));
-            return Vec::new();
-        }
-    };
-    let wanted = |name: &str| is_yaml(name) && name != ENVIRONMENT_FILE;
-    let mut paths = Vec::new();
-    for entry in entries.iter().filter(|entry| wanted(&entry.name)) {
-        let Ok(path) = folder.join(&entry.name) else { continue };
-        match entry.kind {
-            EntryKind::File => paths.push(path),
-            EntryKind::Folder => {}
-            EntryKind::Other => {
-                problems.add(Problem::error(
-                    "unreadable",
-                    &path,
-                    "this is a link, a submodule or a special file",
-                ));
-            }
-        }
-    }
-    paths
-}
-
 /// Adds what a further manifest declares. A service is declared once; networks and volumes may be repeated in the
 /// same words, so that each file also works by itself.
-fn join(problems: &mut Problems, root: &mut Node, file: Node) {
+///
+/// `places` knows where in its section each key stands.
+fn join(
+    problems: &mut Problems,
+    root: &mut Node,
+    places: &mut BTreeMap<(String, String), usize>,
+    file: Node,
+) {
     let (Some(root), Value::Map(file)) = (root.as_map_mut(), file.value) else { return };
     for section in file.entries {
         let (name, Value::Map(map)) = (section.key.text, section.value.value) else { continue };
         let Some(known) = root.get_mut(&name).and_then(Node::as_map_mut) else { continue };
         let what = name.trim_end_matches('s');
         for entry in map.entries {
-            let Some(first) = known.entry(&entry.key.text) else {
+            let place = places.entry((name.clone(), entry.key.text.clone())).or_insert(known.entries.len());
+            let Some(first) = known.entries.get_mut(*place) else {
                 known.entries.push(entry);
                 continue;
             };
@@ -345,10 +278,8 @@ fn join(problems: &mut Problems, root: &mut Node, file: Node) {
                         .related(first.key.span, "first here")
                         .hint(hint),
                 );
-            } else if matches!(first.value.value, Value::Null)
-                && let Some(first) = known.get_mut(&entry.key.text)
-            {
-                *first = entry.value;
+            } else if matches!(first.value.value, Value::Null) {
+                *first = entry;
             }
         }
     }
@@ -382,21 +313,24 @@ fn tiers(
         return (only_tier().into_iter().collect(), of_services);
     };
     for (folder, services) in folders {
-        match declared.names.iter().find(|name| name.as_str() == folder) {
-            Some(tier) => of_services.extend(services.iter().map(|service| (service.clone(), tier.clone()))),
-            None => {
-                let names = declared.names.iter().map(TierName::as_str);
-                let hint = suggestion(folder, names).unwrap_or_default();
-                problems.add(
-                    Problem::error(
-                        "unknown-tier",
-                        declared.span,
-                        format!("the folder `manifests/{folder}` is no tier"),
-                    )
-                    .label("the tiers are declared here")
-                    .hint(format!("add it to `tiers`, or rename the folder; {hint}")),
-                );
-            }
+        let tier = declared.names.iter().find(|name| name.as_str() == folder);
+        // Where there is no such tier one is guessed, so that nothing more is said about its services.
+        let guess = tier.or(declared.names.first());
+        of_services.extend(
+            guess.into_iter().flat_map(|tier| services.iter().map(|name| (name.clone(), tier.clone()))),
+        );
+        if tier.is_none() {
+            let names = declared.names.iter().map(TierName::as_str);
+            let hint = suggestion(folder, names).unwrap_or_default();
+            problems.add(
+                Problem::error(
+                    "unknown-tier",
+                    declared.span,
+                    format!("the folder `manifests/{folder}` is no tier"),
+                )
+                .label("the tiers are declared here")
+                .hint(format!("add it to `tiers`, or rename the folder; {hint}")),
+            );
         }
     }
     (declared.names.clone(), of_services)

@@ -44,6 +44,14 @@ pub(crate) fn read(
     path: &RepoPath,
     part: Part,
 ) -> Option<Node> {
+    let file = try_read(problems, tree, path, part);
+    if file.is_none() {
+        problems.incomplete();
+    }
+    file
+}
+
+fn try_read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath, part: Part) -> Option<Node> {
     let bytes = match tree.read(path) {
         Ok(file) => file.bytes,
         Err(error) => {
@@ -139,14 +147,11 @@ pub(crate) fn filled(problems: &mut Problems, variables: &Variables<'_>, file: N
 
 /// Puts what the top of the file says under `x-evenkeel` below what the service says itself.
 fn inherit(problems: &mut Problems, service: &mut Map, defaults: &Node) {
-    match service.get_mut("x-evenkeel") {
-        Some(own) => {
-            let own_value = std::mem::replace(own, defaults.clone());
-            overlay::merge(problems, own, own_value);
-        }
-        None => {
-            let key = Key { text: "x-evenkeel".to_owned(), span: defaults.span };
-            service.entries.push(Entry { key, value: defaults.clone() });
-        }
+    if let Some(own) = service.get_mut("x-evenkeel") {
+        let own_value = std::mem::replace(own, defaults.clone());
+        overlay::merge(problems, own, own_value);
+    } else {
+        let key = Key { text: "x-evenkeel".to_owned(), span: defaults.span };
+        service.entries.push(Entry { key, value: defaults.clone() });
     }
 }

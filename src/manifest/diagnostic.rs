@@ -59,7 +59,7 @@ pub struct Spot {
     pub line: usize,
     /// The character in the line, from 1.
     pub column: usize,
-    /// The bytes of the text, without a byte order mark.
+    /// The bytes, first and one after the last, of the text without a byte order mark and with `\n` as line end.
     pub bytes: (usize, usize),
 }
 

@@ -4,7 +4,7 @@
 //! tag that nobody asked for is worse than no deploy. A text that a value from outside the repository went into is
 //! marked as sensitive, and no message holds what a variable holds.
 
-use super::node::{Node, Scalar, Taint, Value};
+use super::node::{MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
 use super::variables::{Lookup, Variables};
@@ -34,6 +34,10 @@ enum Form<'t> {
 
 /// Fills in the variables in all values below `node`.
 pub(crate) fn fill(problems: &mut Problems, variables: &Variables<'_>, node: &mut Node) {
+    if node.tag == Some(MergeTag::Reset) {
+        // Whatever stands there is not going to be anything.
+        return;
+    }
     let span = node.span;
     match &mut node.value {
         Value::Null => {}
@@ -55,6 +59,8 @@ fn fill_scalar(problems: &mut Problems, variables: &Variables<'_>, scalar: &mut 
     let mut filling = Filling { problems, variables, span };
     if filling.fill(&scalar.text, &mut filled, 0) {
         *scalar = Scalar { text: filled.text, plain: false, taint: filled.taint };
+    } else {
+        problems.spoil(span);
     }
 }
 
@@ -89,8 +95,12 @@ impl Filling<'_, '_> {
                 return false;
             }
         };
-        // Not `all`: every variable that is missing is told at once.
-        parts.iter().map(|part| self.part(part, filled, depth)).fold(true, |all, one| all && one)
+        let mut whole = true;
+        for part in &parts {
+            // It goes on after the first that is missing: all of them are told at once.
+            whole &= self.part(part, filled, depth);
+        }
+        whole
     }
 
     fn part(&mut self, part: &Part<'_>, filled: &mut Filled, depth: usize) -> bool {
@@ -136,8 +146,9 @@ impl Filling<'_, '_> {
             .iter()
             .find_map(|start| written.find(start.as_str()).map(|at| (at, start.len())))
             .map_or(self.span, |(at, length)| {
-                let closing = written[at + length..].starts_with('}');
-                self.span.part(at, length + usize::from(closing))
+                let braced = written[at..].strip_prefix("${");
+                let end = braced.and_then(closing).map(|end| "${".len() + end + "}".len());
+                self.span.part(at, end.unwrap_or(length))
             });
         self.problems.add(
             Problem::error("missing-variable", span, format!("the variable `{name}` {what}{why}"))
@@ -239,4 +250,89 @@ fn name_length(text: &str) -> usize {
         return 0;
     }
     text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::manifest::variables::Declared;
+
+    /// What becomes of `template`, and its taint; nothing when a problem was noted.
+    fn filled(template: &str) -> Option<(String, Taint)> {
+        let host = BTreeMap::from([("HOST".to_owned(), "secret".to_owned())]);
+        let of = |name: &str, value: &str| (name.to_owned(), Declared::Value(value.to_owned()));
+        let variables = Variables {
+            own: BTreeMap::new(),
+            declared: BTreeMap::from([of("A", "a"), of("EMPTY", ""), of("DOLLAR", "$A")]),
+            host: &host,
+            dotenv: BTreeMap::new(),
+            placeholder: None,
+            environment_file: None,
+        };
+        let mut problems = Problems::default();
+        let source = problems.sources.add("x".parse().unwrap(), template.to_owned());
+        let span = Span { source, start: 0, end: u32::try_from(template.len()).unwrap() };
+        let mut scalar = Scalar { text: template.to_owned(), plain: true, taint: Taint::Literal };
+        fill_scalar(&mut problems, &variables, &mut scalar, span);
+        (!problems.has_errors()).then_some((scalar.text, scalar.taint))
+    }
+
+    #[test]
+    fn every_form_means_what_compose_says() {
+        for (template, text) in [
+            ("$A", "a"),
+            ("${A}b", "ab"),
+            ("$A$A.$A_", "missing"),
+            ("${NO:-d}", "d"),
+            ("${NO-d}", "d"),
+            ("${EMPTY:-d}", "d"),
+            ("${EMPTY-d}", ""),
+            ("${A:-d}", "a"),
+            ("${A:?e}", "a"),
+            ("${EMPTY?e}", ""),
+            ("${EMPTY:?e}", "missing"),
+            ("${NO?e}", "missing"),
+            ("${A:+r}", "r"),
+            ("${EMPTY:+r}", ""),
+            ("${EMPTY+r}", "r"),
+            ("${NO+r}", ""),
+            ("${NO:-${NO2:-${A}}}", "a"),
+            ("${NO:-}", ""),
+            ("$$A $${A}", "$A ${A}"),
+            ("${NO:-$$x}", "$x"),
+            // A value is not looked at again.
+            ("${DOLLAR}", "$A"),
+            ("${A", "missing"),
+            ("$1", "missing"),
+            ("${A:x}", "missing"),
+            ("$", "missing"),
+        ] {
+            let found = filled(template).map_or("missing".to_owned(), |(text, _)| text);
+            assert_eq!(found, text, "{template}");
+        }
+    }
+
+    #[test]
+    fn one_sensitive_part_makes_the_whole_sensitive() {
+        for (template, taint) in [
+            ("plain $$", Taint::Literal),
+            ("${NO:-default}", Taint::Literal),
+            ("${A}", Taint::Variable),
+            ("${A}${HOST}", Taint::Sensitive),
+            ("${NO:-x${HOST}}", Taint::Sensitive),
+            ("${HOST:+set}", Taint::Literal),
+        ] {
+            assert_eq!(filled(template).map(|(_, taint)| taint), Some(taint), "{template}");
+        }
+    }
+
+    #[test]
+    fn defaults_nest_only_so_deep() {
+        let nested = |depth: usize| format!("{}x{}", "${NO:-".repeat(depth), "}".repeat(depth));
+        assert_eq!(filled(&nested(16)).map(|(text, _)| text).as_deref(), Some("x"));
+        assert_eq!(filled(&nested(17)), None);
+        assert_eq!(filled(&"${A:-".repeat(100_000)), None);
+    }
 }

@@ -4,7 +4,7 @@
 //! Compose itself reserves for others, passes.
 
 use super::node::Map;
-use super::problem::{Problem, Problems, nearest, suggestion};
+use super::problem::{Problem, Problems, suggestion};
 
 /// The keys of one kind of mapping.
 pub(crate) struct Keys {
@@ -171,7 +171,8 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
     for entry in &map.entries {
         let key = entry.key.text.as_str();
         let span = entry.key.span;
-        if keys.known.contains(&key) || (key.starts_with("x-") && nearest(key, ["x-evenkeel"]).is_none()) {
+        if keys.known.contains(&key) || (key.starts_with("x-") && strsim::levenshtein(key, "x-evenkeel") > 2)
+        {
             continue;
         }
         if keys.later.contains(&key) {
@@ -182,11 +183,11 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
             continue;
         }
         let candidates = keys.known.iter().chain(keys.later).copied();
-        let mut problem = Problem::error("unknown-key", span, format!("{} has no key `{key}`", keys.of));
-        if let Some(hint) = suggestion(key, candidates) {
-            problem = problem.hint(hint);
-        }
-        problems.add(problem);
+        let hint = suggestion(key, candidates).unwrap_or_else(|| {
+            "remove it; a key of your own, for anchors or other tools, begins with `x-`".to_owned()
+        });
+        problems
+            .add(Problem::error("unknown-key", span, format!("{} has no key `{key}`", keys.of)).hint(hint));
     }
 }
 

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag};
 
-use super::merge_keys;
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
+use super::{merge_keys, syntax};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
@@ -28,7 +28,7 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
     let source = match text(path, bytes) {
         Ok(text) => problems.sources.add(path.clone(), text),
         Err(problem) => {
-            problems.add(problem);
+            problems.add(*problem);
             return None;
         }
     };
@@ -43,17 +43,21 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
     }
 }
 
-fn text(path: &RepoPath, bytes: Vec<u8>) -> Result<String, Problem> {
+fn text(path: &RepoPath, bytes: Vec<u8>) -> Result<String, Fatal> {
     if bytes.len() > BYTES_MAX {
         let message = format!("the file has {} bytes, the limit is {BYTES_MAX}", bytes.len());
-        return Err(Problem::error("too-large", path, message));
+        return Err(Box::new(Problem::error("too-large", path, message)));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
-        Problem::error("not-utf8", path, format!("the file is not UTF-8 text, first in line {line}"))
-            .hint("save it with the encoding UTF-8")
+        Box::new(
+            Problem::error("not-utf8", path, format!("the file is not UTF-8 text, first in line {line}"))
+                .hint("save it with the encoding UTF-8"),
+        )
     })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    // To YAML the two ends of a line are the same, and snippets show one of them as a mark.
+    Ok(if text.contains('\r') { text.replace("\r\n", "\n") } else { text })
 }
 
 fn unwanted_character(text: &str, source: u32) -> Option<Box<Problem>> {
@@ -153,20 +157,16 @@ impl Reading<'_> {
 
     fn syntax(&self, error: &saphyr_parser::ScanError) -> Fatal {
         let at = self.byte(error.marker().index());
-        let length = self.text[at..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
-        let span = bytes_span(self.source, at, at + length);
         let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline);
-        let line = &self.text[line_start..line_end];
+        let line = self.text[line_start..].lines().next().unwrap_or("");
         let indentation = line.len() - line.trim_start().len();
         if let Some(tab) = line[..indentation].find('\t') {
-            let tab = bytes_span(self.source, line_start + tab, line_start + tab + 1);
-            return Box::new(
-                Problem::error("yaml-syntax", tab, "a tab stands in the indentation, which YAML forbids")
-                    .hint("indent with spaces"),
-            );
+            let tab = line_start + tab;
+            return Box::new(syntax::tab(bytes_span(self.source, tab, tab + 1)));
         }
-        fatal("yaml-syntax", span, format!("this is not YAML: {}", error.info()))
+        let rest = &self.text[at..];
+        let word = rest.find(|c: char| c.is_whitespace() || ",]}".contains(c)).unwrap_or(rest.len());
+        Box::new(syntax::problem(error, bytes_span(self.source, at, at + word)))
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {

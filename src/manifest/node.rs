@@ -164,7 +164,7 @@ impl Scalar {
     /// The text for a message: in quotes, shortened, and never what a variable holds.
     pub(crate) fn shown(&self) -> String {
         if self.taint != Taint::Literal {
-            return "this value (not shown, for a variable is in it)".to_owned();
+            return "what its variables give (not shown)".to_owned();
         }
         let text: String = self.text.chars().filter(|c| !c.is_control()).take(80).collect();
         format!("`{text}`")

@@ -3,6 +3,8 @@
 //! Mappings merge by key, lists are appended, single values are replaced; `command`, `entrypoint` and the test of a
 //! health check are replaced whole; volumes meet by their target. `!reset` removes and `!override` replaces.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::node::{Map, MergeTag, Node, Value};
 use super::problem::{Problem, Problems};
 
@@ -75,11 +77,6 @@ fn merge_at(problems: &mut Problems, base: &mut Node, over: Node, path: &mut Vec
     }
     let kinds = (base.kind(), over.kind());
     match (&mut base.value, over.value) {
-        (Value::Null, value) => {
-            base.value = value;
-            base.span = over.span;
-            settle(base);
-        }
         (Value::Map(_) | Value::List(_), Value::Null) => {}
         (Value::Map(map), Value::Map(over)) => {
             if rule == Rule::Logging && drivers_differ(map, &over) {
@@ -89,8 +86,8 @@ fn merge_at(problems: &mut Problems, base: &mut Node, over: Node, path: &mut Vec
             }
         }
         (Value::List(items), Value::List(over)) => append(items, over, rule),
-        // `ulimits` take a number or a mapping: the later wins.
-        (Value::Scalar(_), value) => {
+        // Where a single value and a mapping may stand, as in `ulimits`, the later wins.
+        (Value::Null | Value::Scalar(_), value) => {
             base.value = value;
             base.span = over.span;
             settle(base);
@@ -116,25 +113,27 @@ fn keys_are_ulimit(path: &[String]) -> bool {
 }
 
 fn merge_maps(problems: &mut Problems, base: &mut Map, over: Map, path: &mut Vec<String>) {
-    for mut entry in over.entries {
-        if entry.value.tag == Some(MergeTag::Reset) {
-            base.remove(&entry.key.text);
-            continue;
-        }
-        match base.entries.iter_mut().find(|known| known.key.text == entry.key.text) {
-            Some(known) => {
-                path.push(entry.key.text.clone());
-                // What an override file replaces is found there: an error about it must point at the override.
-                if matches!(entry.value.value, Value::Scalar(_)) || entry.value.tag.is_some() {
-                    known.key.span = entry.key.span;
-                }
-                merge_at(problems, &mut known.value, entry.value, path);
-                path.pop();
+    let removed: BTreeSet<String> = over
+        .entries
+        .iter()
+        .filter(|entry| entry.value.tag == Some(MergeTag::Reset))
+        .map(|entry| entry.key.text.clone())
+        .collect();
+    base.entries.retain(|entry| !removed.contains(&entry.key.text));
+    let places: BTreeMap<String, usize> =
+        base.entries.iter().enumerate().map(|(at, entry)| (entry.key.text.clone(), at)).collect();
+    for mut entry in over.entries.into_iter().filter(|entry| !removed.contains(&entry.key.text)) {
+        if let Some(known) = places.get(&entry.key.text).and_then(|at| base.entries.get_mut(*at)) {
+            path.push(entry.key.text.clone());
+            // What an override file replaces is found there: an error about it must point at the override.
+            if matches!(entry.value.value, Value::Scalar(_)) || entry.value.tag.is_some() {
+                known.key.span = entry.key.span;
             }
-            None => {
-                settle(&mut entry.value);
-                base.entries.push(entry);
-            }
+            merge_at(problems, &mut known.value, entry.value, path);
+            path.pop();
+        } else {
+            settle(&mut entry.value);
+            base.entries.push(entry);
         }
     }
 }

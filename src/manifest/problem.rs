@@ -81,8 +81,11 @@ impl Problem {
     }
 }
 
-/// Most problems that are kept: nobody reads more.
+/// Most errors that are kept, and most warnings: nobody reads more.
 const PROBLEMS_MAX: usize = 500;
+
+/// What is said about the absence of a thing, which may stand in a file that could not be read.
+const ABSENCES: [&str; 4] = ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services"];
 
 /// All that was read and all that was found in it.
 #[derive(Debug, Default)]
@@ -91,30 +94,69 @@ pub(crate) struct Problems {
     pub(crate) sources: Sources,
     found: Vec<Diagnostic>,
     known: BTreeSet<String>,
+    spoiled: BTreeSet<Span>,
+    incomplete: bool,
+    /// Errors and warnings, kept or not.
+    counts: [usize; 2],
 }
 
 impl Problems {
     /// Notes a problem. One that was already noted isn't noted again: an alias repeats what its anchor says.
     pub(crate) fn add(&mut self, problem: Problem) {
         let Problem { code, severity, at, message, label, related, hint } = problem;
+        let spoiled = matches!(&at, At::Span(span) if self.spoiled.contains(span));
+        if spoiled || (self.incomplete && ABSENCES.contains(&code)) {
+            return;
+        }
         let place = self.place(&at);
         let related = related
             .into_iter()
             .map(|(span, label)| Related { place: self.place(&At::Span(span)), label })
             .collect();
-        if self.found.len() < PROBLEMS_MAX && self.known.insert(format!("{place} {code} {message}")) {
+        if !self.known.insert(format!("{place} {code} {message}")) {
+            return;
+        }
+        let count = match severity {
+            Severity::Error => &mut self.counts[0],
+            Severity::Warning => &mut self.counts[1],
+        };
+        *count += 1;
+        if *count <= PROBLEMS_MAX {
             self.found.push(Diagnostic { code, severity, message, place, label, related, hint });
         }
     }
 
+    /// Says that the value at `span` could not be made, so that nothing else is to be said about it.
+    pub(crate) fn spoil(&mut self, span: Span) {
+        self.spoiled.insert(span);
+    }
+
+    /// Says that a file could not be read, so that nothing is to be said about what is not there.
+    pub(crate) fn incomplete(&mut self) {
+        self.incomplete = true;
+    }
+
     /// Whether an error was found.
     pub(crate) fn has_errors(&self) -> bool {
-        self.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.counts[0] > 0
     }
 
     /// All that was found, when there is an error, else the warnings.
-    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Report> {
+    pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Report> {
         let failed = self.has_errors();
+        for (count, severity) in self.counts.into_iter().zip([Severity::Error, Severity::Warning]) {
+            if let Some(more @ 1..) = count.checked_sub(PROBLEMS_MAX) {
+                self.found.push(Diagnostic {
+                    code: "more",
+                    severity,
+                    message: format!("{more} more are not shown"),
+                    place: Place::file(RepoPath::root()),
+                    label: String::new(),
+                    related: Vec::new(),
+                    hint: None,
+                });
+            }
+        }
         match Report::of(self.found) {
             Some(report) if failed => Err(report),
             Some(report) => Ok(report.diagnostics().to_vec()),
@@ -139,10 +181,16 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let lower = word.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (likeness(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(score, _)| *score >= 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// How like two words are, from 0 to 1. One slip of the finger is as good as any likeness of the whole.
+fn likeness(one: &str, other: &str) -> f64 {
+    let whole = strsim::jaro_winkler(one, other);
+    if one.len() > 2 && strsim::damerau_levenshtein(one, other) == 1 { whole.max(0.95) } else { whole }
 }
 
 /// `did you mean …?`, or else `known: …` when there are few.

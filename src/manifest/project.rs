@@ -1,12 +1,12 @@
 //! `evenkeel.yaml` and `environment.yaml`: our own files, strictly typed.
 //!
-//! They pass the same scan as manifests, which bounds them and gives every key a place; serde_yaml then checks the
-//! types. Texts are taken from the scan, for serde_yaml would read the variable `1.10` as 1.1.
+//! They pass the same scan as manifests, which bounds them and gives every key a place; `serde_yaml` then checks the
+//! types. Texts are taken from the scan, for `serde_yaml` would read the variable `1.10` as 1.1.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
 use super::diagnostic::Report;
 use super::keys::{self, Keys};
@@ -66,7 +66,7 @@ struct EnvironmentTypes {
     #[serde(default, rename = "stack")]
     _stack: Option<String>,
     #[serde(default, rename = "variables")]
-    _variables: Option<BTreeMap<String, IgnoredAny>>,
+    _variables: Option<BTreeMap<String, serde_yaml::Value>>,
     #[serde(default, rename = "profiles")]
     _profiles: Option<Vec<String>>,
     #[serde(default, rename = "tiers")]
@@ -123,7 +123,7 @@ pub(crate) fn environment(
     let root = typed::<EnvironmentTypes>(problems, &file, bytes, &keys::ENVIRONMENT)?;
     let map = root.as_map()?;
     let stack = map.get("stack").and_then(|node| read::parsed(problems, node, "bad-name", "a stack name"));
-    let profiles = map.get("profiles").map(|node| read::one_or_list(problems, node)).unwrap_or_default();
+    let profiles = map.get("profiles").and_then(|node| read::list(problems, node)).unwrap_or_default();
     let profiles = profiles
         .iter()
         .filter_map(|node| read::text(problems, node).map(|scalar| scalar.text.clone()))
@@ -205,25 +205,36 @@ fn typed<T: DeserializeOwned>(
     // An empty document is null to serde_yaml, which a mapping without its required keys says better.
     let text = if map.entries.is_empty() { "{}".to_owned() } else { text };
     let decoded: Result<T, _> = serde_path_to_error::deserialize(serde_yaml::Deserializer::from_str(&text));
-    if let Err(error) = decoded {
-        if known {
-            let (node, inner) = (located(&root, error.path()), error.inner().to_string());
-            let message =
-                inner.split(" at line ").next().unwrap_or(&inner).replace("missing field", "missing key");
-            // The path that leads to the value is shown by the place; serde_yaml repeats it in front.
-            let message =
-                message.rsplit_once(": ").map_or(message.as_str(), |(_, message)| message).to_owned();
-            problems.add(Problem::error("wrong-type", node, message));
+    match decoded {
+        Ok(_) => Some(root),
+        // What is wrong was noted, and the rest may still be looked at.
+        Err(_) if !known => Some(root),
+        Err(error) => {
+            let node = located(&root, error.path());
+            let problem = in_our_words(&error.inner().to_string(), node, keys.of);
+            problems.add(problem);
+            None
         }
-        return None;
     }
-    Some(root)
+}
+
+/// What `serde_yaml` says, without its path and place, which are shown better, and with YAML's names of things.
+fn in_our_words(said: &str, node: &Node, file: &str) -> Problem {
+    let said = said.split(" at line ").next().unwrap_or(said);
+    if let Some((_, key)) = said.split_once("missing field ") {
+        return Problem::error("missing-key", node.span, format!("{file} has no {key}"));
+    }
+    if let Some((_, wanted)) = said.split_once(", expected ") {
+        let wanted = wanted.replace("a sequence", "a list").replace("a map", "a mapping");
+        return read::wrong_type(node, &wanted);
+    }
+    Problem::error("wrong-type", node.span, said)
 }
 
 /// The place of the value that an error is about, or of the nearest one around it.
-fn located(root: &Node, path: &serde_path_to_error::Path) -> Span {
+fn located<'n>(root: &'n Node, path: &serde_path_to_error::Path) -> &'n Node {
     let mut node = root;
-    for segment in path.iter() {
+    for segment in path {
         let next = match (segment, &node.value) {
             (serde_path_to_error::Segment::Map { key }, Value::Map(map)) => {
                 map.entry(key).map(|entry| &entry.value)
@@ -236,7 +247,7 @@ fn located(root: &Node, path: &serde_path_to_error::Path) -> Span {
             None => break,
         }
     }
-    node.span
+    node
 }
 
 fn tiers(problems: &mut Problems, map: &Map) -> Option<Tiers> {

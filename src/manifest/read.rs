@@ -176,7 +176,11 @@ where
         Err(error) => {
             // The error of the type repeats the text, which must not happen to a variable's value.
             let message = match found.taint {
-                Taint::Literal => error.to_string(),
+                Taint::Literal => {
+                    let said = error.to_string();
+                    // Those of the standard library don't say what it is that they are about.
+                    if said.contains('`') { said } else { format!("{} is not {what}", found.shown()) }
+                }
                 Taint::Variable | Taint::Sensitive => {
                     format!("with its variables filled in, this is not {what}")
                 }
@@ -192,7 +196,11 @@ pub(crate) fn list<'n>(problems: &mut Problems, node: &'n Node) -> Option<&'n [N
     if let Value::List(items) = &node.value {
         return Some(items);
     }
-    problems.add(wrong_type(node, "a list"));
+    let problem = wrong_type(node, "a list");
+    problems.add(match node.value {
+        Value::Scalar(_) => problem.hint("write `[…]` around it"),
+        Value::Null | Value::List(_) | Value::Map(_) => problem,
+    });
     None
 }
 

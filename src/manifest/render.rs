@@ -11,11 +11,11 @@ use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
 use super::{Resolved, units};
-use crate::model::desired::{Condition, Desired, Expect, Gate, Service};
-use crate::model::name::NetworkName;
+use crate::model::desired::{Condition, Desired, Gate, Service};
+use crate::model::name::{NetworkName, VolumeName};
 use crate::model::spec::{
-    Attachment, ContainerSpec, HealthTest, Healthcheck, HostPort, Mount, MountSource, NetworkSpec,
-    PublishedPort, RestartPolicy, VolumeSpec,
+    Attachment, ContainerSpec, ContentDigest, HealthTest, Healthcheck, HostPort, Mount, MountSource,
+    NetworkSpec, PublishedPort, RestartPolicy, VolumeSpec,
 };
 
 impl Resolved {
@@ -77,18 +77,27 @@ impl Out {
     }
 }
 
+/// What Docker's names and digests are called in the manifests.
+struct Names<'d> {
+    networks: BTreeMap<&'d NetworkName, &'d str>,
+    volumes: BTreeMap<&'d VolumeName, &'d str>,
+    contents: BTreeMap<&'d ContentDigest, &'d str>,
+}
+
 fn stack(desired: &Desired) -> Value {
-    let Desired { stack, environment, revision: _, tiers, networks, volumes, services, contents: _ } =
-        desired;
+    let Desired { stack, environment, revision: _, tiers, networks, volumes, services, contents } = desired;
+    let names = Names {
+        networks: networks.iter().map(|(key, spec)| (&spec.name, key.as_str())).collect(),
+        volumes: volumes.iter().map(|(key, spec)| (&spec.name, key.as_str())).collect(),
+        contents: contents.iter().map(|(digest, content)| (digest, content.path.as_str())).collect(),
+    };
     let mut out = Out::default();
     out.put("name", stack.as_str());
-    let mut own = Out::default();
-    own.text("environment", environment.as_ref());
-    own.texts("tiers", tiers);
-    out.part("x-evenkeel", own);
+    out.text("x-evenkeel-environment", environment.as_ref());
+    out.texts("x-evenkeel-tiers", tiers);
     let mut part = Out::default();
     for (name, found) in services {
-        part.put(name.as_str(), service(desired, found));
+        part.put(name.as_str(), service(&names, found));
     }
     out.part("services", part);
     let mut part = Out::default();
@@ -104,7 +113,7 @@ fn stack(desired: &Desired) -> Value {
     Value::Mapping(out.0)
 }
 
-fn service(desired: &Desired, service: &Service) -> Mapping {
+fn service(names: &Names<'_>, service: &Service) -> Mapping {
     let Service { name: _, tier, container_name, replicas, depends_on, gate, spec } = service;
     let mut out = Out::default();
     let mut own = Out::default();
@@ -128,17 +137,14 @@ fn service(desired: &Desired, service: &Service) -> Mapping {
         waits.put(name.as_str(), one.0);
     }
     out.part("depends_on", waits);
-    container(desired, spec, &mut out);
+    container(names, spec, &mut out);
     out.0
 }
 
 fn written_gate(gate: &Gate) -> Out {
-    let Gate { expect, http, tcp, stable_for, deadline } = gate;
+    // What a service is expected to do follows from who waits for it, so it isn't written.
+    let Gate { expect: _, http, tcp, stable_for, deadline } = gate;
     let mut out = Out::default();
-    match expect {
-        Expect::Running => {}
-        Expect::Completed => out.put("expect", "completed"),
-    }
     if let Some(http) = http {
         let mut part = Out::default();
         part.put("url", format!("http://localhost:{}{}", http.port, http.path));
@@ -155,7 +161,7 @@ fn written_gate(gate: &Gate) -> Out {
     out
 }
 
-fn container(desired: &Desired, spec: &ContainerSpec, out: &mut Out) {
+fn container(names: &Names<'_>, spec: &ContainerSpec, out: &mut Out) {
     let ContainerSpec { image, command, entrypoint, environment, labels, ports, expose, networks, .. } = spec;
     out.put("image", image.to_string());
     for (key, words) in [("entrypoint", entrypoint), ("command", command)] {
@@ -170,9 +176,9 @@ fn container(desired: &Desired, spec: &ContainerSpec, out: &mut Out) {
         out.put("ports", ports);
     }
     out.texts("expose", expose);
-    out.part("networks", joined(desired, networks));
+    out.part("networks", joined(names, networks));
     let mounts: Vec<Value> =
-        spec.mounts.iter().map(|(target, found)| Value::Mapping(mount(desired, target, found))).collect();
+        spec.mounts.iter().map(|(target, found)| Value::Mapping(mount(names, target, found))).collect();
     if !mounts.is_empty() {
         out.put("volumes", mounts);
     }
@@ -252,10 +258,10 @@ fn port(port: &PublishedPort) -> Mapping {
     out.0
 }
 
-fn joined(desired: &Desired, networks: &BTreeMap<NetworkName, Attachment>) -> Out {
+fn joined(names: &Names<'_>, networks: &BTreeMap<NetworkName, Attachment>) -> Out {
     let mut out = Out::default();
     for (name, attachment) in networks {
-        let key = desired.networks.iter().find(|(_, spec)| spec.name == *name).map(|(key, _)| key.as_str());
+        let key = names.networks.get(name).copied();
         let Attachment { aliases, ipv4, ipv6 } = attachment;
         let mut one = Out::default();
         one.texts("aliases", aliases);
@@ -267,14 +273,13 @@ fn joined(desired: &Desired, networks: &BTreeMap<NetworkName, Attachment>) -> Ou
     out
 }
 
-fn mount(desired: &Desired, target: &str, mount: &Mount) -> Mapping {
+fn mount(names: &Names<'_>, target: &str, mount: &Mount) -> Mapping {
     let Mount { source, read_only } = mount;
     let mut out = Out::default();
     let mut options = Out::default();
     match source {
         MountSource::Volume(name) => {
-            let key =
-                desired.volumes.iter().find(|(_, spec)| spec.name == *name).map(|(key, _)| key.as_str());
+            let key = names.volumes.get(name).copied();
             out.put("type", "volume");
             out.put("source", key.unwrap_or(name.as_str()));
         }
@@ -284,7 +289,7 @@ fn mount(desired: &Desired, target: &str, mount: &Mount) -> Mapping {
             out.put("source", path.as_str());
         }
         MountSource::Repository(digest) => {
-            let path = desired.contents.get(digest).map(|content| content.path.as_str());
+            let path = names.contents.get(digest).copied();
             out.put("type", "bind");
             out.put("source", format!("./{}", path.unwrap_or_default()));
             out.put("x-evenkeel-content", digest.to_string());

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{Entry, Key, Map, Node, Scalar, Taint, Value};
+use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
 
@@ -18,6 +18,8 @@ enum Alone {
     Empty,
     /// Nothing: the item is a name and what follows is left to its default.
     Name,
+    /// A service that must have been started.
+    Dependency,
 }
 
 /// Reshapes a whole Compose file.
@@ -28,7 +30,7 @@ pub(crate) fn normalise(problems: &mut Problems, root: &mut Node) {
             ("environment", Alone::Variable),
             ("labels", Alone::Empty),
             ("sysctls", Alone::Empty),
-            ("depends_on", Alone::Name),
+            ("depends_on", Alone::Dependency),
             ("networks", Alone::Name),
         ] {
             if let Some(node) = service.get_mut(key) {
@@ -56,7 +58,7 @@ fn children<'m>(root: &'m mut Map, section: &str) -> impl Iterator<Item = &'m mu
 
 /// `KEY:` without a value is `KEY: ${KEY}`.
 fn variable_of_that_name(entry: &mut Entry) {
-    if matches!(entry.value.value, Value::Null) {
+    if matches!(entry.value.value, Value::Null) && entry.value.tag != Some(MergeTag::Reset) {
         let text = format!("${{{}}}", entry.key.text);
         entry.value.value = Value::Scalar(Scalar { text, plain: false, taint: Taint::Literal });
     }
@@ -73,7 +75,7 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
             continue;
         };
         let (name, value) = match (alone, scalar.text.split_once('=')) {
-            (Alone::Name, _) | (_, None) => (scalar.text.as_str(), None),
+            (Alone::Name | Alone::Dependency, _) | (_, None) => (scalar.text.as_str(), None),
             (Alone::Variable | Alone::Empty, Some((name, value))) => (name, Some(value)),
         };
         if name.contains('$') {
@@ -99,6 +101,12 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
             (_, Some(value)) => of(value),
             (Alone::Variable | Alone::Name, None) => Value::Null,
             (Alone::Empty, None) => of(""),
+            // Written out, so that merged over another condition it wins, as with Compose.
+            (Alone::Dependency, None) => {
+                let key = Key { text: "condition".to_owned(), span: key_span };
+                let value = Node { span: value_span, tag: None, value: of("service_started") };
+                Value::Map(Map { entries: vec![Entry { key, value }] })
+            }
         };
         let value = Node { span: value_span, tag: None, value };
         map.entries.push(Entry { key: Key { text: name.to_owned(), span: key_span }, value });
@@ -109,7 +117,7 @@ fn to_map(problems: &mut Problems, node: &mut Node, alone: Alone) {
 fn hint(alone: Alone) -> &'static str {
     match alone {
         Alone::Variable | Alone::Empty => "write `- NAME=value`, or a mapping of `NAME: value`",
-        Alone::Name => "write `- name`",
+        Alone::Name | Alone::Dependency => "write `- name`",
     }
 }
 

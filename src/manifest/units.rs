@@ -75,24 +75,16 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
 /// A duration as Compose prints it: `1m30s`.
 pub(crate) fn shown_duration(duration: Duration) -> String {
     let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
-    let mut text = String::new();
-    for (unit, length) in [("h", 3_600), ("m", 60)] {
-        let count = seconds / length % if unit == "h" { u64::MAX } else { 60 };
-        if count > 0 {
-            text.push_str(&format!("{count}{unit}"));
-        }
+    let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    if seconds == 0 && nanoseconds > 0 && nanoseconds.is_multiple_of(1_000_000) {
+        return format!("{}ms", nanoseconds / 1_000_000);
     }
-    if nanoseconds == 0 {
-        if seconds % 60 > 0 || text.is_empty() {
-            text.push_str(&format!("{}s", seconds % 60));
-        }
-    } else if seconds == 0 && nanoseconds.is_multiple_of(1_000_000) {
-        text.push_str(&format!("{}ms", nanoseconds / 1_000_000));
-    } else {
-        let fraction = format!("{nanoseconds:09}");
-        text.push_str(&format!("{}.{}s", seconds % 60, fraction.trim_end_matches('0')));
-    }
-    text
+    let unit = |count: u64, unit: &str| if count == 0 { String::new() } else { format!("{count}{unit}") };
+    let fraction = format!(".{nanoseconds:09}");
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    let seconds_shown = rest > 0 || nanoseconds > 0 || seconds == 0;
+    let rest = if seconds_shown { format!("{rest}{fraction}s") } else { String::new() };
+    format!("{}{}{rest}", unit(hours, "h"), unit(minutes, "m"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node) -> Option<Gate> {
     Some(Gate {
         expect: Expect::Running,
         http: map.get("http").and_then(|node| http(cx, node)),
-        tcp: cx.optional(map, "tcp", |problems, node| port(problems, node)),
+        tcp: cx.optional(map, "tcp", port),
         stable_for: cx.optional(map, "stable_for", read::duration),
         deadline: cx.optional(map, "deadline", read::duration),
     })

@@ -163,13 +163,21 @@ fn tmpfs(problems: &mut Problems, node: &Node) -> Option<(String, Mount)> {
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let known = match name {
-            "size" => units::size(value).map(|bytes| size = Some(bytes)),
-            "mode" => u32::from_str_radix(value, 8).ok().map(|bits| mode = Some(bits)),
-            "ro" => Some(read_only = true),
-            "rw" => Some(()),
-            _ => None,
+            "size" => {
+                size = units::size(value);
+                size.is_some()
+            }
+            "mode" => {
+                mode = u32::from_str_radix(value, 8).ok();
+                mode.is_some()
+            }
+            "ro" | "rw" => {
+                read_only = name == "ro";
+                true
+            }
+            _ => false,
         };
-        if known.is_none() {
+        if !known {
             problems.add(
                 Problem::error(
                     "bad-mount",
@@ -198,7 +206,13 @@ fn volume(cx: &mut Context<'_>, node: &Node, name: &str) -> Option<MountSource> 
             None => "declare it under `volumes` at the top of the file".to_owned(),
         }
     };
-    cx.note(Problem::error("undeclared-volume", node.span, "this volume is not declared").hint(hint));
+    let literal = node.as_scalar().is_none_or(|scalar| scalar.taint == Taint::Literal);
+    let message = if literal {
+        format!("the volume `{name}` is not declared")
+    } else {
+        "this volume is not declared".to_owned()
+    };
+    cx.note(Problem::error("undeclared-volume", node.span, message).hint(hint));
     None
 }
 

@@ -22,8 +22,10 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) ->
             Value::Null | Value::Scalar(_) | Value::List(_) => short(cx.problems, node),
         };
         for port in ports.unwrap_or_default() {
-            spec.ports.insert(port.clone());
-            places.push((port, node.span));
+            // The same port twice, in whatever form, is one port.
+            if spec.ports.insert(port.clone()) {
+                places.push((port, node.span));
+            }
         }
     }
     for node in map.get("expose").and_then(|node| read::list(cx.problems, node)).unwrap_or_default() {
@@ -35,7 +37,7 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) ->
                 spec.expose.extend(numbers.map(|number| ContainerPort { number, protocol }));
             }
             Err(message) => {
-                cx.note(Problem::error("bad-port", node.span, message).hint("`8000`, `8000-8010`, `53/udp`"))
+                cx.note(Problem::error("bad-port", node.span, message).hint("`8000`, `8000-8010`, `53/udp`"));
             }
         }
     }

@@ -14,7 +14,9 @@ use crate::model::text::Text;
 
 /// Reads these keys into `spec`.
 pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
-    spec.command = map.get("command").and_then(|node| command(cx.problems, node));
+    // To Docker an empty command is the image's own.
+    let declared = map.get("command").and_then(|node| command(cx.problems, node));
+    spec.command = declared.filter(|words| !words.is_empty());
     spec.entrypoint = map.get("entrypoint").and_then(|node| command(cx.problems, node));
     if let Some(node) = map.get("environment") {
         spec.environment = environment(cx.problems, node);

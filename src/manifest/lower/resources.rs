@@ -127,12 +127,12 @@ fn ulimit(problems: &mut Problems, node: &Node) -> Option<Ulimit> {
         return Some(Ulimit { soft: both, hard: both });
     }
     let map = read::checked_map(problems, node, &keys::ULIMIT)?;
-    let mut part = |key: &str| match map.get(key) {
-        Some(node) => read::integer(problems, node, "a whole number"),
-        None => {
-            problems.add(Problem::error("bad-number", node.span, format!("the limit has no `{key}`")));
-            None
+    let mut part = |key: &str| {
+        if let Some(node) = map.get(key) {
+            return read::integer(problems, node, "a whole number");
         }
+        problems.add(Problem::error("bad-number", node.span, format!("the limit has no `{key}`")));
+        None
     };
     let (soft, hard) = (part("soft"), part("hard"));
     Some(Ulimit { soft: soft?, hard: hard? })

@@ -16,6 +16,10 @@ use crate::model::spec::{ContainerSpec, RestartPolicy};
 
 /// Reads a service.
 pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) -> Option<LoweredService> {
+    if matches!(entry.value.value, Value::Null) {
+        // The outline of the file has said so.
+        return None;
+    }
     let name: ServiceName = match entry.key.text.parse() {
         Ok(name) => name,
         Err(error) => {
@@ -58,25 +62,21 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         depends_on: dependency_places,
     };
     let service = Service { name, tier, container_name, replicas, depends_on, gate, spec };
-    Some(LoweredService { service, profiles, active, places })
+    Some(LoweredService { service, active, places })
 }
 
 /// The image. Where there is none that can be read, some image stands for it, so that the reading can go on.
 fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
     let nobody = || "unknown".parse().ok();
-    match map.get("image") {
-        Some(node) => read::parsed(cx.problems, node, "bad-image", "an image reference").or_else(nobody),
-        None => {
-            // A service with `build` is told to push the image by the check of its keys.
-            if map.get("build").is_none() {
-                cx.note(
-                    Problem::error("no-image", service, "the service has no `image`")
-                        .hint("name one: `image: redis:7`"),
-                );
-            }
-            nobody()
-        }
+    if let Some(node) = map.get("image") {
+        return read::parsed(cx.problems, node, "bad-image", "an image reference").or_else(nobody);
     }
+    // A service with `build` is told to push the image by the check of its keys.
+    if map.get("build").is_none() {
+        let problem = Problem::error("no-image", service, "the service has no `image`");
+        cx.note(problem.hint("name one: `image: redis:7`"));
+    }
+    nobody()
 }
 
 /// What is on or off, and what is a single word.
@@ -208,6 +208,6 @@ fn tier(cx: &mut Context<'_>, entry: &Entry, own: Option<&Map>, composed: &Compo
         return inherited.cloned();
     }
     let hint = suggestion(said.as_str(), composed.tiers.iter().map(TierName::as_str)).unwrap_or_default();
-    cx.note(Problem::error("unknown-tier", node.span, "there is no such tier").hint(hint));
+    cx.note(Problem::error("unknown-tier", node.span, "there is no tier of this name").hint(hint));
     inherited.or(composed.tiers.first()).cloned()
 }

@@ -31,10 +31,7 @@ pub(super) fn dependencies(problems: &mut Problems, composed: &Composed, lowered
                     let message = format!("`{}` depends on `{name}`, which is not active", service.name);
                     problems.add(
                         Problem::error("inactive-dependency", span, message)
-                            .related(
-                                other.places.name,
-                                format!("only with profile {}", other.profiles.join(" or ")),
-                            )
+                            .related(other.places.name, "it belongs to profiles that are not active")
                             .hint("activate one of its profiles, or say `required: false`"),
                     );
                 }

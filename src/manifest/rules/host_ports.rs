@@ -41,10 +41,7 @@ pub(super) fn conflicts(problems: &mut Problems, lowered: &Lowered) {
             }
             let holders = taken.entry((number, port.container.protocol)).or_default();
             if let Some((other, _, first)) = holders.iter().find(|(_, ip, _)| overlap(*ip, port.host_ip)) {
-                // The same port twice in one service, in the same words, is one port.
-                if *other != &service.name || first != span {
-                    problems.add(conflict(service.name.as_str(), other.as_str(), *span, *first));
-                }
+                problems.add(conflict(service.name.as_str(), other.as_str(), *span, *first));
             }
             holders.push((&service.name, port.host_ip, *span));
         }
@@ -52,11 +49,13 @@ pub(super) fn conflicts(problems: &mut Problems, lowered: &Lowered) {
 }
 
 fn conflict(service: &str, other: &str, span: Span, first: Span) -> Problem {
-    let message = if service == other {
-        format!("`{service}` publishes one host port twice")
-    } else {
-        format!("`{other}` and `{service}` publish the same host port")
-    };
+    if service == other {
+        return Problem::error("port-conflict", span, format!("`{service}` publishes one host port twice"))
+            .label("again here")
+            .related(first, "first here")
+            .hint("change one of the two, or bind them to different addresses");
+    }
+    let message = format!("`{other}` and `{service}` publish the same host port");
     Problem::error("port-conflict", span, message)
         .label(format!("`{service}` here"))
         .related(first, format!("`{other}` here"))

@@ -6,19 +6,18 @@
 mod graph;
 mod host_ports;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::collect::Composed;
 use super::lower::{Lowered, LoweredService};
 use super::problem::{Problem, Problems};
 use super::source::Span;
-use crate::model::name::ContainerName;
+use crate::model::name::{ContainerName, NetworkName, VolumeName};
 use crate::model::spec::MountSource;
-use crate::model::tree::RepoPath;
 
 /// Notes every broken rule.
 pub(crate) fn check(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
-    something_runs(problems, lowered);
+    something_runs(problems, composed, lowered);
     graph::dependencies(problems, composed, lowered);
     graph::cycles(problems, lowered);
     host_ports::conflicts(problems, lowered);
@@ -34,7 +33,7 @@ fn active(lowered: &Lowered) -> impl Iterator<Item = &LoweredService> {
 }
 
 /// A stack without services would mean that everything is to be removed, which nobody says by leaving it out.
-fn something_runs(problems: &mut Problems, lowered: &Lowered) {
+fn something_runs(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
     if active(lowered).next().is_some() || problems.has_errors() {
         return;
     }
@@ -43,7 +42,7 @@ fn something_runs(problems: &mut Problems, lowered: &Lowered) {
         _ => "no service is active: all of them belong to profiles that are not",
     };
     problems.add(
-        Problem::error("no-services", &RepoPath::root(), message)
+        Problem::error("no-services", &composed.start, message)
             .hint("an empty stack is refused, so that a mistake never removes what runs"),
     );
 }
@@ -119,7 +118,22 @@ fn object_names(problems: &mut Problems, lowered: &Lowered) {
 
 /// What is declared and used by no service is not made: as with Compose, but said.
 fn unused(problems: &mut Problems, lowered: &Lowered) {
+    if problems.has_errors() {
+        // Whoever was to use it may be what could not be read.
+        return;
+    }
     let services = || lowered.services.values().map(|lowered| &lowered.service.spec);
+    let joined: BTreeSet<&NetworkName> = services().flat_map(|spec| spec.networks.keys()).collect();
+    let mounted: BTreeSet<&VolumeName> = services()
+        .flat_map(|spec| spec.mounts.values())
+        .filter_map(|mount| match &mount.source {
+            MountSource::Volume(name) => Some(name),
+            MountSource::Anonymous
+            | MountSource::Bind(_)
+            | MountSource::Repository(_)
+            | MountSource::Tmpfs { .. } => None,
+        })
+        .collect();
     let mut warn = |what: &str, key: &str, span: Span| {
         problems.add(
             Problem::warning(
@@ -130,15 +144,10 @@ fn unused(problems: &mut Problems, lowered: &Lowered) {
             .hint("remove it, or use it"),
         );
     };
-    for (key, (spec, span)) in &lowered.networks {
-        if !services().any(|service| service.networks.contains_key(&spec.name)) {
-            warn("network", key.as_str(), *span);
-        }
+    for (key, (_, span)) in lowered.networks.iter().filter(|(_, (spec, _))| !joined.contains(&spec.name)) {
+        warn("network", key.as_str(), *span);
     }
-    for (key, (spec, span)) in &lowered.volumes {
-        let mounts = |source: &MountSource| matches!(source, MountSource::Volume(name) if *name == spec.name);
-        if !services().any(|service| service.mounts.values().any(|mount| mounts(&mount.source))) {
-            warn("volume", key.as_str(), *span);
-        }
+    for (key, (_, span)) in lowered.volumes.iter().filter(|(_, (spec, _))| !mounted.contains(&spec.name)) {
+        warn("volume", key.as_str(), *span);
     }
 }
