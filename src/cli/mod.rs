@@ -10,6 +10,8 @@ pub mod failure;
 pub mod output;
 mod select;
 mod logging;
+mod words;
+mod story;
 mod progress;
 mod confirm;
 mod outcome;
@@ -17,6 +19,7 @@ mod init;
 mod validate;
 mod render;
 mod plan;
+mod deploy;
 mod apply;
 mod run;
 mod status;
@@ -38,7 +41,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(if wanted { ExitStatus::Done.code() } else { ExitStatus::Failed.code() });
         }
     };
-    let output = Output::of_process(cli.global.json, cli.global.quiet);
+    let output = Output::of_process(&cli.global);
     logging::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -59,7 +62,7 @@ pub fn run() -> ExitCode {
 async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
     let global = &cli.global;
     match &cli.command {
-        Command::Init(args) => init::init(args, output),
+        Command::Init(args) => init::init(global, args, output),
         Command::Validate(_) => validate::validate(global, output).await,
         Command::Render(args) => render::render(global, args, output).await,
         Command::Plan(args) => plan::plan(global, args, output).await,
