@@ -11,8 +11,10 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
+    /// The options of every command.
     #[command(flatten)]
     pub global: Global,
+    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -28,8 +30,11 @@ Examples:
   evenkeel --env prod run --branch main  follow a branch for ever
 
 Exit status:
-  0 done or nothing to do   1 failed, nothing changed   2 the plan has changes (plan --detailed-exitcode)
-  3 rolled back             4 the rollback failed too";
+  0  done, or nothing to do
+  1  failed, nothing changed
+  2  the plan has changes (only `plan --detailed-exitcode`)
+  3  the deploy failed, and what ran before runs again
+  4  the deploy failed, and so did the way back";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -46,11 +51,11 @@ pub struct Global {
     #[arg(short = 'f', long = "file", global = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// A commit, branch or tag instead of the work tree
+    /// A commit, branch or tag instead of the work tree; `HEAD` in a bare repository
     #[arg(long, global = true, value_name = "REV", conflicts_with = "files")]
     pub rev: Option<String>,
 
-    /// The engine's socket: unix:///var/run/docker.sock
+    /// The engine's socket [default: `unix:///var/run/docker.sock`]
     #[arg(long, global = true, value_name = "HOST", env = "DOCKER_HOST")]
     pub docker: Option<String>,
 
@@ -71,18 +76,28 @@ pub struct Global {
     pub verbose: u8,
 }
 
-/// The commands.
+/// The commands. What `--help` says of each is written at its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// `init`
     Init(InitArgs),
+    /// `validate`
     Validate(ValidateArgs),
+    /// `render`
     Render(RenderArgs),
+    /// `plan`
     Plan(PlanArgs),
+    /// `apply`
     Apply(ApplyArgs),
+    /// `run`
     Run(RunArgs),
+    /// `status`
     Status(StatusArgs),
+    /// `history`
     History(HistoryArgs),
+    /// `rollback`
     Rollback(RollbackArgs),
+    /// `demo`
     Demo(DemoArgs),
 }
 
@@ -90,6 +105,10 @@ pub enum Command {
 ///
 /// Writes evenkeel.yaml, a manifest and the environments dev and prod. No file that is there already is touched.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel init                                  in this folder
+  evenkeel init infra --from shop/compose.yaml   a new folder, from what there is")]
 pub struct InitArgs {
     /// The folder to lay out
     #[arg(value_name = "FOLDER", default_value = ".")]
@@ -108,12 +127,21 @@ pub struct InitArgs {
 ///
 /// Checks every environment at once, or the one that --env names. Needs no Docker and none of the host's variables.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel validate               every environment of the repository here
+  evenkeel validate --rev main    as the branch has it
+  evenkeel -f compose.yaml validate --json")]
 pub struct ValidateArgs {}
 
 /// Print the resolved desired state as one Compose file
 ///
 /// Values that come from the host are shown as `(sensitive)`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod render
+  evenkeel --env prod --rev HEAD~1 render --format json")]
 pub struct RenderArgs {
     /// The form of the output
     #[arg(long, value_enum, default_value = "yaml")]
@@ -133,6 +161,11 @@ pub enum RenderFormat {
 ///
 /// Compares what is desired with live Docker and with what was last applied, and writes nothing anywhere.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod plan
+  evenkeel --env prod --rev feature plan            what a branch would change
+  evenkeel --env prod plan --detailed-exitcode    for scripts: 2 if there is something to do")]
 pub struct PlanArgs {
     /// End with status 2 if the plan has changes
     #[arg(long)]
@@ -144,6 +177,11 @@ pub struct PlanArgs {
 /// Shows the plan, asks, and carries it out: in order, behind health gates. If anything fails before the whole deploy
 /// has passed, what ran before runs again.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod apply               show the plan, ask, apply
+  evenkeel --env prod --rev v1.4 apply    exactly that tag
+  evenkeel -f compose.yaml apply --yes    a bare Compose file, without asking")]
 pub struct ApplyArgs {
     /// Don't ask
     #[arg(short, long)]
@@ -159,6 +197,9 @@ pub struct ApplyArgs {
 /// Polls and watches the repository, listens to Docker, and keeps the host as the branch says. A commit that had to be
 /// rolled back is not tried again until its content changes. SIGTERM ends it at a safe point.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --repo /srv/infra.git --env prod run --branch main")]
 pub struct RunArgs {
     /// The branch to follow [default: the repository's HEAD]
     #[arg(long, value_name = "BRANCH")]
@@ -170,11 +211,17 @@ pub struct RunArgs {
 }
 
 /// Show what runs
+///
+/// Every container with its tier, state and image; which revision is applied and since when, how the last deploy ended,
+/// whether the manifests want something else by now, and what is quarantined.
 #[derive(Debug, Args)]
 pub struct StatusArgs {}
 
 /// Show what was deployed, when and how it ended
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod history -n 5")]
 pub struct HistoryArgs {
     /// At most so many deploys, the latest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
@@ -187,6 +234,10 @@ pub struct HistoryArgs {
 /// it and are still kept are started again, without any pull. The revision left behind is quarantined: an agent does not
 /// deploy it again.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod rollback              to what was deployed before
+  evenkeel --env prod rollback --to v1.3")]
 pub struct RollbackArgs {
     /// The revision to return to [default: the one before]
     #[arg(long, value_name = "REV")]

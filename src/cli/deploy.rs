@@ -38,7 +38,7 @@ pub(super) enum Ended {
     /// It was told to end at once.
     CutOff,
     /// It came to an end of its own.
-    Here(Box<Plan>, Outcome),
+    Here(Box<Plan>, Box<Outcome>),
 }
 
 /// Plans and shows the plan; asks if need be; deploys. Nothing of how it ended is told yet.
@@ -50,7 +50,7 @@ pub(super) async fn carry_out(
     let stack = &wish.desired.stack;
     let bars = Bars::new(output);
     let signals = Signals::listen(output);
-    let recovery = machine.recover_stack(stack, wish.actor, &bars);
+    let recovery = Box::pin(machine.recover_stack(stack, wish.actor, &bars));
     let Some(recovered) = signals.guard(recovery).await else { return Ok(Ended::CutOff) };
     recovered.map_err(outcome::not_planned)?;
     let (plan, _) = machine.plan(wish.desired).await.map_err(outcome::not_planned)?;
@@ -74,10 +74,12 @@ pub(super) async fn carry_out(
         progress: &bars,
         stop: &signals.stop,
     };
-    let Some(deployed) = signals.guard(machine.deploy(order)).await else { return Ok(Ended::CutOff) };
+    let Some(deployed) = signals.guard(Box::pin(machine.deploy(order))).await else {
+        return Ok(Ended::CutOff);
+    };
     bars.clear();
     let (plan, outcome) = deployed.map_err(outcome::not_planned)?;
-    Ok(Ended::Here(Box::new(plan), outcome))
+    Ok(Ended::Here(Box::new(plan), Box::new(outcome)))
 }
 
 impl Ended {

@@ -37,6 +37,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
+            // clap's own status for wrong usage, 2, means something else here.
             let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if wanted { ExitStatus::Done.code() } else { ExitStatus::Failed.code() });
         }
@@ -50,7 +51,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(ExitStatus::Failed.code());
         }
     };
-    let status = runtime.block_on(dispatch(&cli, output)).unwrap_or_else(|error| {
+    let status = runtime.block_on(Box::pin(dispatch(&cli, output))).unwrap_or_else(|error| {
         output.error(&error);
         ExitStatus::Failed
     });
@@ -66,11 +67,11 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Validate(_) => validate::validate(global, output).await,
         Command::Render(args) => render::render(global, args, output).await,
         Command::Plan(args) => plan::plan(global, args, output).await,
-        Command::Apply(args) => apply::apply(global, args, output).await,
-        Command::Run(args) => run::run(global, args, output).await,
+        Command::Apply(args) => Box::pin(apply::apply(global, args, output)).await,
+        Command::Run(args) => Box::pin(run::run(global, args, output)).await,
         Command::Status(_) => status::status(global, output).await,
         Command::History(args) => history::history(global, args, output).await,
-        Command::Rollback(args) => rollback::rollback(global, args, output).await,
-        Command::Demo(args) => demo::demo(global, args, output).await,
+        Command::Rollback(args) => Box::pin(rollback::rollback(global, args, output)).await,
+        Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,
     }
 }

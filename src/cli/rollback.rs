@@ -69,7 +69,10 @@ pub(super) async fn rollback(
         question: "Roll back by this plan?",
     };
     let ended = carry_out(&machine, wish, output).await;
-    let is_there = matches!(&ended, Ok(Ended::Here(_, Outcome::Unchanged | Outcome::Applied(_))));
+    let is_there = match &ended {
+        Ok(Ended::Here(_, outcome)) => matches!(**outcome, Outcome::Unchanged | Outcome::Applied(_)),
+        Ok(Ended::Declined | Ended::CutOff) | Err(_) => false,
+    };
     match (&entry, &ended) {
         (Some(entry), Ok(Ended::Here(plan, _))) if is_there && plan.desired != entry.desired => {
             machine.ledger().release_one(&stack, &plan.desired)?;

@@ -19,7 +19,7 @@ use crate::model::tree::{FileTree, RepoPath};
 use crate::source::{Repository, SourceError, folder_tree};
 
 /// The files that were chosen, ready to be resolved.
-pub struct Selection {
+pub(super) struct Selection {
     tree: Box<dyn FileTree>,
     revision: Revision,
     files: Option<(Vec<RepoPath>, String)>,
@@ -27,7 +27,7 @@ pub struct Selection {
 
 impl Selection {
     /// Opens what the options name. Blocks.
-    pub fn open(global: &Global) -> anyhow::Result<Self> {
+    pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
         if !global.files.is_empty() {
             return Self::of_files(&global.files);
         }
@@ -43,7 +43,7 @@ impl Selection {
     }
 
     /// The tree of one revision of a repository.
-    pub fn at(repository: &Repository, rev: &str) -> anyhow::Result<Self> {
+    pub(super) fn at(repository: &Repository, rev: &str) -> anyhow::Result<Self> {
         let commit = repository.resolve(rev).map_err(explained)?;
         let tree = repository.commit_tree(&commit.id).map_err(explained)?;
         Ok(Self { tree: Box::new(tree), revision: Revision::Commit(commit.id), files: None })
@@ -85,7 +85,7 @@ impl Selection {
     }
 
     /// The environments to look at: the one that is named, else all of them; none where there are only files.
-    pub fn environments(&self, global: &Global) -> anyhow::Result<Vec<Option<EnvironmentName>>> {
+    pub(super) fn environments(&self, global: &Global) -> anyhow::Result<Vec<Option<EnvironmentName>>> {
         if self.files.is_some() {
             return match &global.env {
                 None => Ok(vec![None]),
@@ -108,7 +108,7 @@ impl Selection {
     }
 
     /// The one environment that is meant.
-    pub fn environment(&self, global: &Global) -> anyhow::Result<Option<EnvironmentName>> {
+    pub(super) fn environment(&self, global: &Global) -> anyhow::Result<Option<EnvironmentName>> {
         let mut all = self.environments(global)?;
         if all.len() > 1 {
             let names: Vec<&str> = all.iter().flatten().map(EnvironmentName::as_str).collect();
@@ -121,7 +121,7 @@ impl Selection {
     }
 
     /// Resolves one environment, or the files.
-    pub fn resolve(
+    pub(super) fn resolve(
         &self,
         environment: Option<EnvironmentName>,
         missing: MissingVariables,
@@ -147,12 +147,12 @@ impl Selection {
 }
 
 /// Resolves what the options name, for a deploy: every variable must be there. Warnings are told.
-pub async fn desired(global: &Global, output: Output) -> anyhow::Result<Resolved> {
+pub(super) async fn desired(global: &Global, output: Output) -> anyhow::Result<Resolved> {
     resolved(global, MissingVariables::Refuse, output).await
 }
 
 /// Resolves what the options name. Warnings are told.
-pub async fn resolved(
+pub(super) async fn resolved(
     global: &Global,
     missing: MissingVariables,
     output: Output,
@@ -171,12 +171,12 @@ pub async fn resolved(
 }
 
 /// The report of everything that is wrong, as an error.
-pub fn laid_out(report: &Report) -> anyhow::Error {
+pub(super) fn laid_out(report: &Report) -> anyhow::Error {
     anyhow::Error::new(LaidOut(report.render(true)))
 }
 
 /// An error of the repository with what to do about it.
-pub fn explained(error: SourceError) -> anyhow::Error {
+pub(super) fn explained(error: SourceError) -> anyhow::Error {
     let hint = match &error {
         SourceError::Missing { .. } | SourceError::NotAFolder { .. } => {
             "say where the repository is with `--repo PATH`, or name a Compose file with `-f FILE`".to_owned()
@@ -194,14 +194,14 @@ pub fn explained(error: SourceError) -> anyhow::Error {
 }
 
 /// Connects to Docker.
-pub async fn docker(global: &Global) -> anyhow::Result<Docker> {
+pub(super) async fn docker(global: &Global) -> anyhow::Result<Docker> {
     let docker = Docker::connect(global.docker.as_deref()).await.map_err(unreachable_engine)?;
     docker.server().await.map_err(unreachable_engine)?;
     Ok(docker)
 }
 
 /// An error of the engine with what to do about it.
-pub fn unreachable_engine(error: EngineError) -> anyhow::Error {
+pub(super) fn unreachable_engine(error: EngineError) -> anyhow::Error {
     let hint = match &error {
         EngineError::Denied { .. } => "run it as root, or join the group `docker` and log in again",
         EngineError::Unavailable { .. } | EngineError::NotFound { .. } => {
@@ -218,7 +218,7 @@ pub fn unreachable_engine(error: EngineError) -> anyhow::Error {
 }
 
 /// The state folder that the options name, or the usual one.
-pub fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
+pub(super) fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
     if let Some(path) = &global.state {
         return std::path::absolute(path).with_context(|| format!("{} has no absolute path", path.display()));
     }
@@ -243,19 +243,19 @@ fn is_root() -> bool {
 const STATE_HINT: &str = "the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`";
 
 /// Opens the host for writing.
-pub async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
+pub(super) async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
     Machine::open(docker, &state, apply::Host::This).hint(STATE_HINT)
 }
 
 /// Opens the host for looking.
-pub async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
+pub(super) async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
     Machine::open_to_look(docker, &state, apply::Host::This).hint(STATE_HINT)
 }
 
 /// Opens the ledger alone, for looking; absent where nothing has ever been deployed.
-pub fn ledger_to_look(global: &Global) -> anyhow::Result<Option<Ledger>> {
+pub(super) fn ledger_to_look(global: &Global) -> anyhow::Result<Option<Ledger>> {
     let path = state_folder(global)?.join("ledger.db");
     // Made by the first deploy, and not by a look.
     if !path.try_exists().with_context(|| format!("{} can't be looked at", path.display()))? {

@@ -1,6 +1,7 @@
 //! `status`: what runs, and whether it is what is wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -180,7 +181,9 @@ impl Report {
     fn to_text(&self, now: Timestamp) -> String {
         let up = self.rows.iter().filter(|row| row.is_up).count();
         let mut text = format!("{}   {} of {} up\n", self.stack, up, count(self.rows.len(), "container"));
-        let mut line = |label: &str, words: String| text.push_str(&format!("{label:<12}{words}\n"));
+        let mut line = |label: &str, words: String| {
+            let _ = writeln!(text, "{label:<12}{words}");
+        };
         match &self.stable {
             Some(stable) => {
                 let (since, when) = (moment(stable.since), ago(stable.since, now));
