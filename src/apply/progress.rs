@@ -72,6 +72,10 @@ pub enum Event<'a> {
     StepFailed {
         /// Its place in the plan.
         at: usize,
+        /// The step.
+        step: &'a Step,
+        /// The container that it was about, as in [`Event::StepDone`].
+        name: Option<&'a str>,
         /// Why.
         failure: &'a StepFailure,
     },

@@ -173,7 +173,9 @@ impl<'a, 'b, E: Engine> Round<'a, 'b, E> {
             Err(None) => debug!(what = self.site.names.words(&self.steps[at].action), "halted"),
             Err(Some(failure)) => {
                 warn!(what = failure.what, cause = failure.cause, "step failed");
-                progress.event(Event::StepFailed { at, failure: &failure });
+                let step = &self.steps[at];
+                let name = self.site.names.subject(&step.action);
+                progress.event(Event::StepFailed { at, step, name: name.as_deref(), failure: &failure });
                 self.ran.failures.push(failure);
                 match resolve {
                     Resolve::StopAtFirst => self.site.halt.cancel(),

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 /// Evenkeel reads Compose manifests from a repository, compares them field by field with live Docker, and applies the
 /// difference in order, behind health gates, with automatic rollback.
 #[derive(Debug, Parser)]
-#[command(name = "evenkeel", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "evenkeel", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
 pub struct Cli {
     /// The options of every command.
     #[command(flatten)]
@@ -38,13 +38,21 @@ Exit status:
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The configuration repository: bare, with a work tree, or a plain folder
-    #[arg(long, global = true, value_name = "PATH", env = "EVENKEEL_REPO", default_value = ".")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "EVENKEEL_REPO",
+        hide_env_values = true,
+        default_value = "."
+    )]
     pub repo: PathBuf,
 
     /// The environment, a folder below `environments/`
-    #[arg(long, global = true, value_name = "NAME", env = "EVENKEEL_ENV")]
+    #[arg(long, global = true, value_name = "NAME", env = "EVENKEEL_ENV", hide_env_values = true)]
     pub env: Option<String>,
 
     /// A Compose file instead of a repository; several are merged in order
@@ -55,12 +63,12 @@ pub struct Global {
     #[arg(long, global = true, value_name = "REV", conflicts_with = "files")]
     pub rev: Option<String>,
 
-    /// The engine's socket [default: `unix:///var/run/docker.sock`]
-    #[arg(long, global = true, value_name = "HOST", env = "DOCKER_HOST")]
+    /// The engine's socket, as `unix:///PATH` [default: that of this machine's Docker]
+    #[arg(long, global = true, value_name = "HOST", env = "DOCKER_HOST", hide_env_values = true)]
     pub docker: Option<String>,
 
     /// The folder for the ledger and laid down files [default: /var/lib/evenkeel as root, else ~/.local/state/evenkeel]
-    #[arg(long, global = true, value_name = "DIR", env = "EVENKEEL_STATE")]
+    #[arg(long, global = true, value_name = "DIR", env = "EVENKEEL_STATE", hide_env_values = true)]
     pub state: Option<PathBuf>,
 
     /// Print data as JSON
@@ -76,34 +84,57 @@ pub struct Global {
     pub verbose: u8,
 }
 
-/// The commands. What `--help` says of each is written at its arguments.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// `init`
+    /// Lay out a configuration repository
+    ///
+    /// Writes evenkeel.yaml, a manifest and the environments dev and prod. No file that is there already is touched.
     Init(InitArgs),
-    /// `validate`
+    /// Find everything that is wrong with the manifests
+    ///
+    /// Checks every environment at once, or the one that --env names. Needs no Docker and none of the host's variables.
     Validate(ValidateArgs),
-    /// `render`
+    /// Print the resolved desired state as one Compose file
+    ///
+    /// Values that come from the host are shown as `(sensitive)`.
     Render(RenderArgs),
-    /// `plan`
+    /// Show what would change, field by field
+    ///
+    /// Compares what is desired with live Docker and with what was last applied, and writes nothing anywhere.
     Plan(PlanArgs),
-    /// `apply`
+    /// Change the host to what is desired
+    ///
+    /// Shows the plan, asks, and carries it out: in order, behind health gates. If anything fails before the whole deploy
+    /// has passed, what ran before runs again.
     Apply(ApplyArgs),
-    /// `run`
+    /// Follow a branch: deploy its commits and repair drift, for ever
+    ///
+    /// Polls and watches the repository, listens to Docker, and keeps the host as the branch says. A commit that had to be
+    /// rolled back is not tried again until its content changes. SIGTERM ends it at a safe point.
     Run(RunArgs),
-    /// `status`
+    /// Show what runs
+    ///
+    /// Every container with its tier, state and image; which revision is applied and since when, how the last deploy ended,
+    /// whether the manifests want something else by now, and what is quarantined.
     Status(StatusArgs),
-    /// `history`
+    /// Show what was deployed, when and how it ended
     History(HistoryArgs),
-    /// `rollback`
+    /// Return to what was deployed before
+    ///
+    /// Plans towards the last revision that was deployed well before the present one, or towards --to. Containers that ran
+    /// it and are still kept are started again, without any pull. The revision left behind is quarantined: an agent does not
+    /// deploy it again.
     Rollback(RollbackArgs),
-    /// `demo`
+    /// See the whole story on this machine, in under a minute
+    ///
+    /// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the
+    /// first deploy, a push that changes one service, a container removed by hand that comes back, and a push of a broken
+    /// image that rolls back. Then it cleans up all that it made. Without Docker it runs on a simulated engine.
     Demo(DemoArgs),
 }
 
-/// Lay out a configuration repository
-///
-/// Writes evenkeel.yaml, a manifest and the environments dev and prod. No file that is there already is touched.
+/// The arguments of `init`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -123,9 +154,7 @@ pub struct InitArgs {
     pub project: Option<String>,
 }
 
-/// Find everything that is wrong with the manifests
-///
-/// Checks every environment at once, or the one that --env names. Needs no Docker and none of the host's variables.
+/// The arguments of `validate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -134,9 +163,7 @@ Examples:
   evenkeel -f compose.yaml validate --json")]
 pub struct ValidateArgs {}
 
-/// Print the resolved desired state as one Compose file
-///
-/// Values that come from the host are shown as `(sensitive)`.
+/// The arguments of `render`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -157,9 +184,7 @@ pub enum RenderFormat {
     Json,
 }
 
-/// Show what would change, field by field
-///
-/// Compares what is desired with live Docker and with what was last applied, and writes nothing anywhere.
+/// The arguments of `plan`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -172,10 +197,7 @@ pub struct PlanArgs {
     pub detailed_exitcode: bool,
 }
 
-/// Change the host to what is desired
-///
-/// Shows the plan, asks, and carries it out: in order, behind health gates. If anything fails before the whole deploy
-/// has passed, what ran before runs again.
+/// The arguments of `apply`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -192,10 +214,7 @@ pub struct ApplyArgs {
     pub accept: Option<String>,
 }
 
-/// Follow a branch: deploy its commits and repair drift, for ever
-///
-/// Polls and watches the repository, listens to Docker, and keeps the host as the branch says. A commit that had to be
-/// rolled back is not tried again until its content changes. SIGTERM ends it at a safe point.
+/// The arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -210,14 +229,11 @@ pub struct RunArgs {
     pub poll: u64,
 }
 
-/// Show what runs
-///
-/// Every container with its tier, state and image; which revision is applied and since when, how the last deploy ended,
-/// whether the manifests want something else by now, and what is quarantined.
+/// The arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {}
 
-/// Show what was deployed, when and how it ended
+/// The arguments of `history`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -228,11 +244,7 @@ pub struct HistoryArgs {
     pub most: u32,
 }
 
-/// Return to what was deployed before
-///
-/// Plans towards the last revision that was deployed well before the present one, or towards --to. Containers that ran
-/// it and are still kept are started again, without any pull. The revision left behind is quarantined: an agent does not
-/// deploy it again.
+/// The arguments of `rollback`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -248,11 +260,7 @@ pub struct RollbackArgs {
     pub yes: bool,
 }
 
-/// See the whole story on this machine, in under a minute
-///
-/// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the
-/// first deploy, a push that changes one service, a container removed by hand that comes back, and a push of a broken
-/// image that rolls back. Then it cleans up all that it made. Without Docker it runs on a simulated engine.
+/// The arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Use the simulated engine even where Docker answers

@@ -87,12 +87,37 @@ pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus
 }
 
 fn fault(failure: &StepFailure, output: Output) {
-    output.error(&anyhow!(failure.cause.clone()).context(headline(failure)));
+    let error = anyhow!(cause(failure).to_owned()).context(headline(failure));
+    output.error(&match what_to_do(failure) {
+        Some(hint) => hinted(error, hint),
+        None => error,
+    });
     if let (Some(instance), false) = (&failure.instance, failure.log_tail.is_empty()) {
         output.say(&format!("  the last lines of {}:", instance.service));
     }
     for line in &failure.log_tail {
         output.say(&format!("  │ {line}"));
+    }
+}
+
+/// Why it failed, without what was tried where the headline says that already.
+pub(super) fn cause(failure: &StepFailure) -> &str {
+    let StepFailure { what, cause, .. } = failure;
+    let pull = what.strip_prefix("pull ");
+    let repeated =
+        pull.and_then(|image| cause.strip_prefix("pull image ")?.strip_prefix(image)?.strip_prefix(": "));
+    repeated.unwrap_or(cause)
+}
+
+fn what_to_do(failure: &StepFailure) -> Option<&'static str> {
+    let is_pull = failure.what.starts_with("pull ");
+    match (is_pull, failure.transient) {
+        (true, true) => {
+            Some("can this host reach the registry? Try again, or bring the image here: `docker load`")
+        }
+        (true, false) => Some("check its name and tag; a private registry wants `docker login` first"),
+        (false, true) => Some("the manifests are not to blame: try again"),
+        (false, false) => None,
     }
 }
 

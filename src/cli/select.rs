@@ -205,7 +205,7 @@ pub(super) fn unreachable_engine(error: EngineError) -> anyhow::Error {
     let hint = match &error {
         EngineError::Denied { .. } => "run it as root, or join the group `docker` and log in again",
         EngineError::Unavailable { .. } | EngineError::NotFound { .. } => {
-            "is Docker running? `systemctl start docker`; another socket is named with `--docker unix:///PATH`"
+            "start Docker: `systemctl start docker`; another socket is named with `--docker unix:///PATH`"
         }
         EngineError::TimedOut { .. } => {
             "the socket is there, but nobody answers: see `systemctl status docker`"

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
+use super::outcome::cause;
 use super::words::{bytes, seconds};
 use crate::apply::progress::Event;
 use crate::engine::stand_in;
@@ -27,6 +28,8 @@ pub(super) struct Story {
     took: BTreeMap<String, Duration>,
     pulled: BTreeMap<String, u64>,
     is_back: bool,
+    /// What is to be said once the plan of the way back is made.
+    way_back: Option<&'static str>,
     /// Whether every step has a line.
     verbose: bool,
 }
@@ -76,27 +79,32 @@ impl Story {
                 }
                 lines
             }
-            Event::StepFailed { failure, .. } => {
-                let name = failure.instance.as_ref().map(|instance| {
-                    let name = instance.to_string();
-                    if self.subjects.contains_key(&name) { name } else { instance.service.to_string() }
-                });
-                let about = name.as_deref().unwrap_or(&failure.what);
-                let mut lines = self.heading_of(about);
-                lines.push(self.line(&paint("✗", AnsiColor::Red), about, &failure.cause));
+            Event::StepFailed { step, name, failure, .. } => {
+                let image = match &step.action {
+                    Action::PullImage(image) => Some(image.to_string()),
+                    _ => None,
+                };
+                let about = name.map(str::to_owned).or(image).unwrap_or_else(|| failure.what.clone());
+                let mut lines = self.heading_of(&about);
+                lines.push(self.line(&paint("✗", AnsiColor::Red), &about, cause(failure)));
                 lines
             }
             Event::Committed => vec!["committed".to_owned()],
             Event::RollingBack { failure } => {
                 self.is_back = true;
                 self.took.clear();
-                let why = if failure.is_some() { "rolling back" } else { "stopped: undoing what was begun" };
-                vec![paint(why, AnsiColor::Yellow)]
+                self.way_back = Some(match failure {
+                    Some(_) => "going back to what ran before",
+                    None => "stopped: undoing what was begun",
+                });
+                Vec::new()
             }
-            Event::Began { .. }
-            | Event::StepStarted { .. }
-            | Event::Waiting { .. }
-            | Event::RollbackBegan { .. } => Vec::new(),
+            // It may be tried several times, and there may be nothing to do.
+            Event::RollbackBegan { steps } => match self.way_back.take_if(|_| steps > 0) {
+                Some(words) => vec![paint(words, AnsiColor::Yellow)],
+                None => Vec::new(),
+            },
+            Event::Began { .. } | Event::StepStarted { .. } | Event::Waiting { .. } => Vec::new(),
         }
     }
 
