@@ -9,7 +9,9 @@
 mod common;
 mod paper;
 mod apply;
+mod cli;
 mod connecting;
+mod docker;
 mod engine_contract;
 mod manifests;
 mod plan_laws;
