@@ -160,8 +160,11 @@ impl Signals {
                         end.cancel();
                     } else {
                         stop.cancel();
-                        output
-                            .say("stopping: what was begun is undone; once more ends at once, in the middle");
+                        // A terminal shows `^C` where the cursor is.
+                        let lead = if output.live { "\n" } else { "" };
+                        output.say(&format!(
+                            "{lead}stopping; what was begun is undone (once more: end at once, in the middle)"
+                        ));
                     }
                 }
             });

@@ -188,3 +188,120 @@ fn dim(text: &str) -> String {
     let style = Style::new().dimmed();
     format!("{style}{text}{style:#}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::StepFailure;
+    use crate::engine::PullProgress;
+    use crate::model::name::Instance;
+    use crate::plan::step::{Target, Turn};
+
+    /// A story of three services in two tiers.
+    fn story() -> Story {
+        let subject = |tier: &str, operation| Subject { tier: Some(tier.to_owned()), operation };
+        let subjects = BTreeMap::from([
+            ("db".to_owned(), subject("infrastructure", Operation::InPlace)),
+            ("web".to_owned(), subject("apps", Operation::Replace)),
+            ("old".to_owned(), Subject { tier: None, operation: Operation::Remove }),
+        ]);
+        Story { subjects, width: 3, ..Story::default() }
+    }
+
+    fn target() -> Target {
+        Target::New(instance())
+    }
+
+    fn instance() -> Instance {
+        Instance { service: "web".parse().unwrap(), number: 1 }
+    }
+
+    fn step(phase: Phase, action: Action) -> Step {
+        Step { turn: Turn { phase, wave: 0 }, after: Vec::new(), action }
+    }
+
+    fn done(story: &mut Story, name: &str, action: Action, took_ms: u64) -> Vec<String> {
+        let step = step(Phase::Switch, action);
+        let took = Duration::from_millis(took_ms);
+        plain(story.hear(Event::StepDone { at: 0, step: &step, what: "something", name: Some(name), took }))
+    }
+
+    fn plain(lines: Vec<String>) -> Vec<String> {
+        lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
+    }
+
+    fn awaits() -> Action {
+        Action::Await { instance: instance(), target: target(), gate: crate::model::desired::Gate::default() }
+    }
+
+    fn stops() -> Action {
+        Action::Stop { target: target(), grace: None }
+    }
+
+    #[test]
+    fn a_service_has_one_line_under_the_heading_of_its_tier() {
+        let mut story = story();
+        let update = || Action::Update {
+            target: target(),
+            restart: None,
+            resources: crate::model::spec::Resources::default(),
+        };
+        assert_eq!(done(&mut story, "db", update(), 5), ["infrastructure", "  ✓ db    changed in place"]);
+        assert!(done(&mut story, "db", update(), 5).is_empty());
+        assert!(done(&mut story, "web", stops(), 700).is_empty());
+        assert!(done(&mut story, "web", Action::Start(target()), 300).is_empty());
+        // The outage is what counts, from the stop of the old one on.
+        assert_eq!(done(&mut story, "web", awaits(), 1_000), ["apps", "  ✓ web   replaced, up after 2.0 s"]);
+        assert_eq!(done(&mut story, "old", stops(), 10), ["  ✓ old   stopped, no longer wanted"]);
+        assert_eq!(plain(story.hear(Event::Committed)), ["committed"]);
+    }
+
+    #[test]
+    fn the_way_back_is_told_once_and_only_where_there_is_one() {
+        let failure = StepFailure {
+            what: "wait for web".to_owned(),
+            instance: Some(instance()),
+            cause: "its process exited with 1".to_owned(),
+            transient: false,
+            log_tail: Vec::new(),
+        };
+        let mut story = story();
+        let failed = step(Phase::Switch, awaits());
+        let event = Event::StepFailed { at: 0, step: &failed, name: Some("web"), failure: &failure };
+        assert_eq!(plain(story.hear(event)), ["apps", "  ✗ web   its process exited with 1"]);
+        assert!(story.hear(Event::RollingBack { failure: Some(&failure) }).is_empty());
+        assert!(story.hear(Event::RollbackBegan { steps: 0 }).is_empty());
+        assert_eq!(plain(story.hear(Event::RollbackBegan { steps: 3 })), ["going back to what ran before"]);
+        assert!(story.hear(Event::RollbackBegan { steps: 3 }).is_empty());
+        assert_eq!(done(&mut story, "web", awaits(), 200), ["  ✓ web   runs again after 200 ms"]);
+    }
+
+    #[test]
+    fn a_recovery_says_what_it_is() {
+        let mut story = Story::new(false);
+        let told = plain(story.hear(Event::RollbackBegan { steps: 1 }));
+        assert_eq!(told, ["an earlier deploy was cut off: going back to what ran before it"]);
+    }
+
+    #[test]
+    fn a_pull_says_how_much_it_was() {
+        let mut story = story();
+        let image: ImageRef = "nginx:1.27".parse().unwrap();
+        let progress = PullProgress { done_bytes: 1, total_bytes: 41_300_000 };
+        assert!(story.hear(Event::Pulling { image: &image, progress }).is_empty());
+        let step = step(Phase::Images, Action::PullImage(image.clone()));
+        let took = Duration::from_secs(3);
+        let told =
+            story.hear(Event::StepDone { at: 0, step: &step, what: "pull nginx:1.27", name: None, took });
+        assert_eq!(plain(told), ["images", "  ✓ nginx:1.27   pulled in 3.0 s, 41.3 MB"]);
+    }
+
+    #[test]
+    fn every_other_step_has_a_line_only_where_more_is_wanted() {
+        let lay = step(Phase::Commit, Action::Commit);
+        let event =
+            Event::StepDone { at: 0, step: &lay, what: "commit", name: None, took: Duration::from_millis(2) };
+        assert!(story().hear(event).is_empty());
+        assert_eq!(plain(Story { verbose: true, ..story() }.hear(event)), ["  · commit, 2 ms"]);
+    }
+}

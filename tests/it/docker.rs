@@ -92,9 +92,9 @@ impl Stage {
     }
 
     /// Begins `apply` and doesn't wait for it.
-    pub fn begin_apply(&self) -> Child {
+    pub fn begin_apply(&self) -> Begun {
         let mut command = self.command("-f compose.yaml apply --yes");
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        Begun(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
     }
 
     /// Every container of the stack, by its name.
@@ -151,6 +151,32 @@ pub fn running<'a>(containers: &'a [LiveContainer], service: &str) -> &'a LiveCo
     let found = running.next().unwrap_or_else(|| panic!("{service} doesn't run: {containers:#?}"));
     assert!(running.next().is_none(), "{service} runs twice: {containers:#?}");
     found
+}
+
+/// A run of the program that goes on. It is killed when it goes out of scope, also when the test failed: it would go on
+/// making things after they were cleaned up.
+pub struct Begun(Option<Child>);
+
+impl Begun {
+    /// Sends the signal of that name.
+    pub fn signal(&self, name: &str) {
+        let id = self.0.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Ran {
+        Ran::of("(begun before)", &self.0.take().unwrap().wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// What a run of the program came to.

@@ -1,7 +1,5 @@
 //! Deploys that go well, and those that are cut off.
 
-use std::process::{Command, Stdio};
-
 use evenkeel::model::live::Status;
 use evenkeel::model::spec::RestartPolicy;
 
@@ -133,7 +131,7 @@ async fn a_deploy_that_was_killed_is_put_right_by_the_next() {
     let before = stage.serving().await;
     // The second version never comes up, so the deploy is in its middle when it is killed.
     stage.compose(&version("two", 600_000));
-    let mut child = stage.begin_apply();
+    let deploy = stage.begin_apply();
     eventually("both new containers run", async || {
         let containers = stage.containers().await;
         containers.len() == 4
@@ -144,8 +142,8 @@ async fn a_deploy_that_was_killed_is_put_right_by_the_next() {
             })
     })
     .await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    deploy.signal("KILL");
+    assert_eq!(deploy.wait().status, None);
     // A look changes nothing, and says what it sees.
     let status = stage.run("-f compose.yaml status --json").ends_with(0).json();
     assert_eq!(status["last_deploy"]["outcome"], "open");
@@ -168,19 +166,49 @@ async fn a_deploy_that_is_stopped_is_undone() {
     stage.compose(
         "\n  web:\n    image: IMAGE\n    stop_grace_period: 1s\n    command: [serve, --healthy-after, \"600000\"]\n    healthcheck: {test: [CMD, /fixture, probe], interval: 1h, timeout: 2s}\n",
     );
-    let mut command = stage.command("-f compose.yaml apply --yes");
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deploy = stage.begin_apply();
     let old = before[0].1.clone();
     eventually("the new container runs", async || {
         let containers = stage.containers().await;
         containers.iter().any(|new| new.id.as_str() != old && new.state.status == Status::Running)
     })
     .await;
-    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("stopped and undone"), "{stderr}");
+    deploy.signal("TERM");
+    deploy.wait().ends_with(1).says("stopping").says("stopped and undone");
+    assert_eq!(stage.serving().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once_and_the_next_command_puts_it_right() {
+    let Some(stage) = Stage::new().await else { return };
+    stage.compose("\n  web:\n    image: IMAGE\n    stop_grace_period: 1s\n");
+    stage.apply().ends_with(0);
+    let before = stage.serving().await;
+    // The new one takes its time to stop, so that the way back does.
+    let slow = "
+  web:
+    image: IMAGE
+    stop_grace_period: 20s
+    command: [serve, --ignore-term, --healthy-after, \"600000\"]
+    healthcheck: {test: [CMD, /fixture, probe], interval: 1h, timeout: 2s}
+";
+    stage.compose(slow);
+    let deploy = stage.begin_apply();
+    let old = before[0].1.clone();
+    eventually("the new container runs", async || {
+        let containers = stage.containers().await;
+        containers.iter().any(|new| new.id.as_str() != old && new.state.status == Status::Running)
+    })
+    .await;
+    deploy.signal("TERM");
+    eventually("the deploy goes back", async || {
+        let history = stage.run("-f compose.yaml history --json").json();
+        history["deploys"][0]["outcome"] == "rolling_back"
+    })
+    .await;
+    deploy.signal("TERM");
+    deploy.wait().ends_with(4).says("ended at once, in the middle");
+    stage.compose("\n  web:\n    image: IMAGE\n    stop_grace_period: 1s\n");
+    stage.apply().ends_with(0).says("nothing to do");
     assert_eq!(stage.serving().await, before);
 }
