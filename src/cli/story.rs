@@ -226,8 +226,8 @@ mod tests {
         plain(story.hear(Event::StepDone { at: 0, step: &step, what: "something", name: Some(name), took }))
     }
 
-    fn plain(lines: Vec<String>) -> Vec<String> {
-        lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
+    fn plain(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+        lines.into_iter().map(|line| anstream::adapter::strip_str(&line).to_string()).collect()
     }
 
     fn awaits() -> Action {

@@ -212,3 +212,24 @@ async fn a_second_signal_ends_it_at_once_and_the_next_command_puts_it_right() {
     stage.apply().ends_with(0).says("nothing to do");
     assert_eq!(stage.serving().await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_removals_want_an_explicit_yes() {
+    let Some(stage) = Stage::new().await else { return };
+    let service = |name: &str| format!("\n  {name}:\n    image: IMAGE\n    stop_grace_period: 1s\n");
+    stage.compose(&["a", "b", "c", "d"].map(service).concat());
+    stage.apply().ends_with(0);
+    let before = stage.serving().await;
+    stage.compose(&service("a"));
+    let refused = stage.apply().ends_with(1).says("removes 3 of 4 services: b, c, d");
+    assert_eq!(stage.serving().await, before);
+    let plan = stage.run("-f compose.yaml plan --json").ends_with(0).json();
+    let accept = format!("--accept {}", plan["id"].as_str().unwrap());
+    assert!(refused.stderr.contains(&accept), "{refused:?}");
+    stage.run("-f compose.yaml apply --accept 000000000000").ends_with(1);
+    assert_eq!(stage.serving().await, before);
+    stage.run(&format!("-f compose.yaml apply {accept}")).ends_with(0);
+    let running =
+        stage.containers().await.into_iter().filter(|one| one.state.status == Status::Running).count();
+    assert_eq!(running, 1);
+}
