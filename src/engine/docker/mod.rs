@@ -57,8 +57,8 @@ impl Docker {
     /// # Errors
     /// [`EngineError::Rejected`] if `host` is of another kind or the daemon is too old, [`EngineError::Denied`] if
     /// this user may not use the socket, [`EngineError::Unavailable`] if there is none or nobody listens on it,
-    /// [`EngineError::TimedOut`] if nobody answers, [`EngineError::Unexpected`] if it
-    /// isn't Docker that does.
+    /// [`EngineError::TimedOut`] if nobody answers, [`EngineError::Unexpected`] if it isn't
+    /// Docker that does.
     pub async fn connect(host: Option<&str>) -> Result<Self, EngineError> {
         let host = host.unwrap_or(DEFAULT_HOST);
         let operation = format!("connect to Docker at {}", error::shown(host));

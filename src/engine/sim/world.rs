@@ -23,6 +23,10 @@ const EPOCH_SECONDS: i64 = 1_767_225_600;
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) containers: BTreeMap<ContainerId, SimContainer>,
+    /// The ids of the containers by their names.
+    pub(super) names: BTreeMap<String, ContainerId>,
+    /// When which container next does something by itself. One that was stopped since may still be here.
+    pub(super) turns: BTreeSet<(Instant, ContainerId)>,
     pub(super) networks: BTreeMap<NetworkId, LiveNetwork>,
     pub(super) volumes: BTreeMap<VolumeName, LiveVolume>,
     pub(super) images: BTreeMap<ImageId, SimImage>,
@@ -56,6 +60,8 @@ impl World {
     pub(super) fn new() -> Self {
         Self {
             containers: BTreeMap::new(),
+            names: BTreeMap::new(),
+            turns: BTreeSet::new(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             images: BTreeMap::new(),
@@ -95,7 +101,12 @@ impl World {
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<&SimContainer> {
-        self.containers.values().find(|container| container.name.as_str() == name)
+        self.containers.get(self.names.get(name)?)
+    }
+
+    pub(super) fn insert(&mut self, container: SimContainer) {
+        self.names.insert(container.name.to_string(), container.id.clone());
+        self.containers.insert(container.id.clone(), container);
     }
 
     pub(super) fn container(&self, id: &ContainerId) -> Result<&SimContainer, Refusal> {
