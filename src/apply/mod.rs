@@ -210,7 +210,7 @@ async fn run_plan<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
         stack: &plan.stack,
         contents: run.contents,
         direction: Direction::Forward,
-        names: Names::of_plan(plan, &listed),
+        names: Names::of_plan(plan, &listed, run.contents),
         secrets: Secrets::of_plan(plan),
         made: step::Made::default(),
         halt: run.stop.child_token(),
