@@ -183,7 +183,8 @@ pub struct StepFailure {
 /// in good order, use `stop`.
 pub async fn apply<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
     let span = info_span!("apply", stack = %run.plan.stack, deploy = %run.deploy);
-    run_plan(engine, run).instrument(span).await
+    // On the heap: a deploy is many calls of the engine deep.
+    Box::pin(run_plan(engine, run)).instrument(span).await
 }
 
 async fn run_plan<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
