@@ -101,7 +101,8 @@ impl StepError {
     /// Whether the same step may succeed later though nothing that is desired changes.
     fn is_transient(&self) -> bool {
         match self {
-            Self::Engine(error) => error.is_transient(),
+            // Whoever forbids us the engine has nothing against what is desired.
+            Self::Engine(error) => error.is_transient() || matches!(error, EngineError::Denied { .. }),
             // A full disk is no fault of what is desired.
             Self::Files(FilesError::Io { .. }) | Self::Ledger(_) | Self::Halted => true,
             Self::Gate(_)
