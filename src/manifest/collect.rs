@@ -3,7 +3,7 @@
 //! In a repository every file in a tier of `manifests/` adds services of its own, and the override files of the environment
 //! are merged over all of them. Single files are merged one over the other, as Compose does with several `-f`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::compose_file::{self, Part};
 use super::node::{Entry, Map, Node, Value};
@@ -11,6 +11,7 @@ use super::overlay;
 use super::problem::{Problem, Problems, suggestion};
 use super::project::{self, PROJECT_FILE, Tiers};
 use super::read;
+use super::source::Span;
 use super::variables::{Lookup, Variables};
 use super::{MissingVariables, Request, dotenv, folders};
 use crate::model::name::{EnvironmentName, StackName, TierName};
@@ -36,7 +37,8 @@ pub(crate) struct Composed {
     pub(crate) folder_tiers: BTreeMap<String, TierName>,
     /// The tier of all others.
     pub(crate) default_tier: Option<TierName>,
-    pub(crate) profiles: BTreeSet<String>,
+    /// Active profiles, and where the repository says so.
+    pub(crate) profiles: BTreeMap<String, Option<Span>>,
     /// Where the reading began, for what is wrong with the whole.
     pub(crate) start: RepoPath,
     /// What relative paths are relative to; absent: to the folder of the file that says them.
@@ -94,7 +96,7 @@ pub(crate) fn repository(
         tiers,
         folder_tiers,
         default_tier,
-        profiles: settings.profiles.into_iter().collect(),
+        profiles: settings.profiles.into_iter().map(|(name, span)| (name, Some(span))).collect(),
         start: RepoPath::root().join(MANIFESTS).unwrap_or_default(),
         base: None,
     })
@@ -139,8 +141,10 @@ pub(crate) fn files(
     }
     let tier = only_tier().ok()?;
     let profiles = match variables.lookup("COMPOSE_PROFILES") {
-        Lookup::Known { text, taint: _ } => text.split(',').map(|name| name.trim().to_owned()).collect(),
-        Lookup::Unknown => BTreeSet::new(),
+        Lookup::Known { text, taint: _ } => {
+            text.split(',').map(|name| (name.trim().to_owned(), None)).collect()
+        }
+        Lookup::Unknown => BTreeMap::new(),
     };
     Some(Composed {
         root: into_map(root?),

@@ -85,7 +85,8 @@ impl Problem {
 const PROBLEMS_MAX: usize = 500;
 
 /// What is said about the absence of a thing, which may stand in a file that could not be read.
-const ABSENCES: [&str; 4] = ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services"];
+const ABSENCES: [&str; 5] =
+    ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services", "unknown-profile"];
 
 /// All that was read and all that was found in it.
 #[derive(Debug, Default)]

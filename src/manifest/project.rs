@@ -45,7 +45,7 @@ pub(crate) struct Tiers {
 pub(crate) struct Environment {
     pub(crate) stack: Option<StackName>,
     pub(crate) variables: BTreeMap<String, Declared>,
-    pub(crate) profiles: Vec<String>,
+    pub(crate) profiles: BTreeMap<String, Span>,
     pub(crate) tiers: Option<Tiers>,
 }
 
@@ -124,10 +124,8 @@ pub(crate) fn environment(
     let map = root.as_map()?;
     let stack = map.get("stack").and_then(|node| read::parsed(problems, node, "bad-name", "a stack name"));
     let profiles = map.get("profiles").and_then(|node| read::list(problems, node)).unwrap_or_default();
-    let profiles = profiles
-        .iter()
-        .filter_map(|node| read::text(problems, node).map(|scalar| scalar.text.clone()))
-        .collect();
+    let profile = |node: &Node| read::text(problems, node).map(|scalar| (scalar.text.clone(), node.span));
+    let profiles = profiles.iter().filter_map(profile).collect();
     let variables = map.get("variables").map(|node| variables(problems, node)).unwrap_or_default();
     Some(Environment { stack, variables, profiles, tiers: tiers(problems, map) })
 }

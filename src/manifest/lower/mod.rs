@@ -37,6 +37,8 @@ pub(crate) struct Lowered {
 #[derive(Debug)]
 pub(crate) struct LoweredService {
     pub(crate) service: Service,
+    /// Profiles that it belongs to; empty means that it always runs.
+    pub(crate) profiles: Vec<String>,
     /// Whether one of its profiles is active, or it has none.
     pub(crate) active: bool,
     pub(crate) places: Places,
