@@ -74,7 +74,7 @@ impl Bench {
         report(
             "first apply, until all are ready",
             &mut ours,
-            &[("bare API calls", &mut bare), ("compose up -d", &mut composed)],
+            &mut [("bare API calls", &mut bare), ("compose up -d", &mut composed)],
         );
     }
 
@@ -96,7 +96,7 @@ impl Bench {
         report(
             "plan with nothing to do, every field compared",
             &mut ours,
-            &[("compose up -d, one hash compared", &mut composed)],
+            &mut [("compose up -d, one hash compared", &mut composed)],
         );
     }
 
@@ -118,7 +118,7 @@ impl Bench {
         report(
             "one service of all changed, until it is ready",
             &mut ours,
-            &[("compose up -d", &mut composed)],
+            &mut [("compose up -d", &mut composed)],
         );
     }
 
