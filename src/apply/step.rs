@@ -125,6 +125,9 @@ const PAUSES_BACK: [Duration; 4] =
 /// Most log lines of a container that failed.
 const LOG_LINES: u32 = 20;
 
+/// Longest wait for them.
+const LOG_WITHIN: Duration = Duration::from_secs(2);
+
 impl<E: Engine> Site<'_, E> {
     /// Carries out one action.
     pub(super) async fn perform(&self, action: &Action) -> Result<(), StepError> {
@@ -177,8 +180,11 @@ impl<E: Engine> Site<'_, E> {
         let target = words::target_of(action);
         let container = target.as_ref().and_then(|target| self.resolve(target).ok());
         let log_tail = match container {
-            // The reason is worth having, but nothing is lost without it.
-            Some(container) => self.engine.logs(&container, LOG_LINES).await.unwrap_or_default(),
+            Some(container) => {
+                let lines = time::timeout(LOG_WITHIN, self.engine.logs(&container, LOG_LINES)).await;
+                // The last words are worth having, but not that the way back waits for them.
+                lines.ok().and_then(Result::ok).unwrap_or_default()
+            }
             None => Vec::new(),
         };
         StepFailure {
