@@ -1,6 +1,6 @@
 //! Which files there are, and how they become one tree.
 //!
-//! In a repository every file in a tier of `manifests/` adds services of its own, and the override files of the environment
+//! In a repository every file below `manifests/` adds services of its own, and the override files of the environment
 //! are merged over all of them. Single files are merged one over the other, as Compose does with several `-f`.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Brings specifications into the normal form.
 //!
-//! [`of_spec`] serves the desired and the live side alike; [`defaults`] says what image and daemon would fill in for
+//! [`of_spec`] serves the desired and the live side alike; `defaults` says what image and daemon would fill in for
 //! a container that declares nothing, so that the comparison can leave that out.
 
 use std::collections::{BTreeMap, BTreeSet};
