@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compose_file::{self, Part};
+use super::compose_file::{self, Found, Part};
 use super::node::{Entry, Map, Node, Value};
 use super::overlay;
 use super::problem::{Problem, Problems, suggestion};
@@ -39,6 +39,8 @@ pub(crate) struct Composed {
     pub(crate) default_tier: Option<TierName>,
     /// Active profiles, and where the repository says so.
     pub(crate) profiles: BTreeMap<String, Option<Span>>,
+    /// Files that are no Compose files, and what is wrong about that unless a service mounts them.
+    pub(crate) foreign: Vec<(RepoPath, Problem)>,
     /// Where the reading began, for what is wrong with the whole.
     pub(crate) start: RepoPath,
     /// What relative paths are relative to; absent: to the folder of the file that says them.
@@ -78,11 +80,12 @@ pub(crate) fn repository(
         placeholder: placeholder(request.missing),
         environment_file: Some(project::environment_path(environment).to_string()),
     };
-    let (mut root, folders) = manifests(problems, request.tree, &variables);
+    let mut foreign = Vec::new();
+    let (mut root, folders) = manifests(problems, request.tree, &variables, &mut foreign);
     let declared = settings.tiers.or(project.tiers);
     let (tiers, folder_tiers) = tiers(problems, declared.as_ref(), &folders);
     for path in folders::overrides(problems, request.tree, environment) {
-        if let Some(file) = compose_file::read(problems, request.tree, &path, Part::Override) {
+        if let Some(file) = found(problems, request.tree, (path, Part::Override), &mut foreign) {
             let file = compose_file::filled(problems, &variables, file);
             overlay::merge(problems, &mut root, file);
         }
@@ -97,6 +100,7 @@ pub(crate) fn repository(
         folder_tiers,
         default_tier,
         profiles: settings.profiles.into_iter().map(|(name, span)| (name, Some(span))).collect(),
+        foreign,
         start: RepoPath::root().join(MANIFESTS).unwrap_or_default(),
         base: None,
     })
@@ -122,9 +126,10 @@ pub(crate) fn files(
         placeholder: placeholder(request.missing),
         environment_file: None,
     };
+    let mut foreign = Vec::new();
     let read: Vec<Node> = files
         .iter()
-        .filter_map(|path| compose_file::read(problems, request.tree, path, Part::File))
+        .filter_map(|path| found(problems, request.tree, (path.clone(), Part::File), &mut foreign))
         .collect();
     let stack = stack_of(problems, &variables, &read, default_project)?;
     variables.own.insert("COMPOSE_PROJECT_NAME".to_owned(), stack.to_string());
@@ -155,6 +160,7 @@ pub(crate) fn files(
         folder_tiers: BTreeMap::new(),
         default_tier: Some(tier),
         profiles,
+        foreign,
         start: first.clone(),
         base: Some(base),
     })
@@ -219,11 +225,34 @@ fn stack_of(
     parsed.ok()
 }
 
+/// Reads a file. One that is no Compose file is kept for later, when it is known what services mount.
+fn found(
+    problems: &mut Problems,
+    tree: &dyn FileTree,
+    (path, part): (RepoPath, Part),
+    foreign: &mut Vec<(RepoPath, Problem)>,
+) -> Option<Node> {
+    match compose_file::read(problems, tree, &path, part) {
+        Found::Compose(file) => Some(file),
+        Found::Foreign(problem) if part == Part::File => {
+            // It was asked for by its name, so it is no other's file.
+            problems.add(problem);
+            None
+        }
+        Found::Foreign(problem) => {
+            foreign.push((path, problem));
+            None
+        }
+        Found::Nothing => None,
+    }
+}
+
 /// Reads everything below `manifests/`: one tree of it, and the services by the folder that they are in.
 fn manifests(
     problems: &mut Problems,
     tree: &dyn FileTree,
     variables: &Variables<'_>,
+    foreign: &mut Vec<(RepoPath, Problem)>,
 ) -> (Node, BTreeMap<String, Vec<String>>) {
     let folder = RepoPath::root().join(MANIFESTS).unwrap_or_default();
     let mut paths = Vec::new();
@@ -237,7 +266,7 @@ fn manifests(
         if let Some(tier) = &tier {
             folders.entry(tier.clone()).or_default();
         }
-        let Some(file) = compose_file::read(problems, tree, &path, Part::Manifest) else { continue };
+        let Some(file) = found(problems, tree, (path, Part::Manifest), foreign) else { continue };
         let mut file = compose_file::filled(problems, variables, file);
         overlay::settle(&mut file);
         if let (Some(tier), Some(services)) = (tier, file.as_map().and_then(|map| map.get("services"))) {

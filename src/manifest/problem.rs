@@ -33,7 +33,7 @@ impl From<&RepoPath> for At {
 }
 
 /// Something wrong, before its place was looked up in the texts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub(crate) struct Problem {
     code: &'static str,

@@ -222,6 +222,11 @@ fn in_our_words(said: &str, node: &Node, file: &str) -> Problem {
     if let Some((_, key)) = said.split_once("missing field ") {
         return Problem::error("missing-key", node.span, format!("{file} has no {key}"));
     }
+    if said.contains("unknown field") {
+        // The scan knows all keys but this one, which it has replaced by what it stands for.
+        return Problem::error("merge-key", node.span, format!("{file} can't have a merge key at its top"))
+            .hint("write the keys out");
+    }
     if let Some((_, wanted)) = said.split_once(", expected ") {
         let wanted = wanted.replace("a sequence", "a list").replace("a map", "a mapping");
         return read::wrong_type(node, &wanted);

@@ -312,7 +312,35 @@ proptest! {
     fn mutated_manifests_never_panic(text in nearly_a_manifest()) {
         if let Err(report) = compose(text, &[]) {
             prop_assert!(!report.render(false).is_empty());
-            prop_assert!(report.to_json().is_array());
+            prop_assert!(report.diagnostics().iter().all(|found| found.code != "internal"), "{}", report);
+        }
+    }
+
+    #[test]
+    fn mutated_overrides_never_panic(text in nearly_a_manifest()) {
+        let mut tree = MemoryTree::default();
+        fill(&mut tree, &data("good/everything"), &data("good/everything"));
+        tree.insert("compose.over.yaml".parse().unwrap(), text);
+        let files = vec!["compose.yaml".parse().unwrap(), "compose.over.yaml".parse().unwrap()];
+        let input = Input::Files { files, default_project: "case".to_owned() };
+        if let Err(report) = resolve_tree(&tree, input, &BTreeMap::new()) {
+            prop_assert!(!report.render(false).is_empty());
+        }
+    }
+
+    #[test]
+    fn our_own_files_never_panic(text in "[-a-z{}:,&*!<\\[\\] \n'\"]{0,60}", which in 0..2_usize) {
+        let mut tree = MemoryTree::default();
+        let paths = ["evenkeel.yaml", "environments/dev/environment.yaml"];
+        let good = ["project: shop\n", "variables: {a: b}\n"];
+        for (place, path) in paths.iter().enumerate() {
+            let text = if place == which { format!("{}{text}", good[place]) } else { good[place].to_owned() };
+            tree.insert(path.parse().unwrap(), text);
+        }
+        tree.insert("manifests/a.yaml".parse().unwrap(), "services: {web: {image: web}}");
+        let input = Input::Repository { environment: "dev".parse().unwrap() };
+        if let Err(report) = resolve_tree(&tree, input, &BTreeMap::new()) {
+            prop_assert!(report.diagnostics().iter().all(|found| found.code != "internal"), "{}", report);
         }
     }
 

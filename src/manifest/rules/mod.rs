@@ -14,9 +14,11 @@ use super::problem::{Problem, Problems, suggestion};
 use super::source::Span;
 use crate::model::name::{ContainerName, NetworkName, VolumeName};
 use crate::model::spec::MountSource;
+use crate::model::tree::RepoPath;
 
 /// Notes every broken rule.
 pub(crate) fn check(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
+    foreign_files(problems, composed, lowered);
     something_runs(problems, composed, lowered);
     graph::dependencies(problems, composed, lowered);
     graph::cycles(problems, lowered);
@@ -38,6 +40,21 @@ fn profiles(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
             let hint = hint.unwrap_or_else(|| "remove it, or give a service this profile".to_owned());
             let message = format!("no service has the profile `{name}`");
             problems.add(Problem::error("unknown-profile", *span, message).hint(hint));
+        }
+    }
+}
+
+/// A YAML file among the manifests is a manifest, or is mounted by one; else it is there by mistake.
+fn foreign_files(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
+    for (path, problem) in &composed.foreign {
+        let mut folder = path.clone();
+        let mut mounted = lowered.mounted.contains(&folder);
+        while !mounted && folder != RepoPath::root() {
+            folder = folder.parent();
+            mounted = lowered.mounted.contains(&folder);
+        }
+        if !mounted {
+            problems.add(problem.clone());
         }
     }
 }
