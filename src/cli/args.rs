@@ -50,7 +50,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "REV", conflicts_with = "files")]
     pub rev: Option<String>,
 
-    /// The engine's socket: unix:///var/run/docker.sock
+    /// The engine's socket: <unix:///var/run/docker.sock>
     #[arg(long, global = true, value_name = "HOST", env = "DOCKER_HOST")]
     pub docker: Option<String>,
 

@@ -19,7 +19,7 @@ use crate::model::tree::{FileTree, RepoPath};
 use crate::source::{Repository, SourceError, folder_tree};
 
 /// The files that were chosen, ready to be resolved.
-pub struct Selection {
+pub(super) struct Selection {
     tree: Box<dyn FileTree>,
     revision: Revision,
     files: Option<(Vec<RepoPath>, String)>,
@@ -27,7 +27,7 @@ pub struct Selection {
 
 impl Selection {
     /// Opens what the options name. Blocks.
-    pub fn open(global: &Global) -> anyhow::Result<Self> {
+    pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
         if !global.files.is_empty() {
             return Self::of_files(&global.files);
         }
@@ -43,7 +43,7 @@ impl Selection {
     }
 
     /// The tree of one revision of a repository.
-    pub fn at(repository: &Repository, rev: &str) -> anyhow::Result<Self> {
+    pub(super) fn at(repository: &Repository, rev: &str) -> anyhow::Result<Self> {
         let commit = repository.resolve(rev).map_err(explained)?;
         let tree = repository.commit_tree(&commit.id).map_err(explained)?;
         Ok(Self { tree: Box::new(tree), revision: Revision::Commit(commit.id), files: None })
@@ -85,7 +85,7 @@ impl Selection {
     }
 
     /// The environments to look at: the one that is named, else all of them; none where there are only files.
-    pub fn environments(&self, global: &Global) -> anyhow::Result<Vec<Option<EnvironmentName>>> {
+    pub(super) fn environments(&self, global: &Global) -> anyhow::Result<Vec<Option<EnvironmentName>>> {
         if self.files.is_some() {
             return match &global.env {
                 None => Ok(vec![None]),
@@ -108,7 +108,7 @@ impl Selection {
     }
 
     /// The one environment that is meant.
-    pub fn environment(&self, global: &Global) -> anyhow::Result<Option<EnvironmentName>> {
+    pub(super) fn environment(&self, global: &Global) -> anyhow::Result<Option<EnvironmentName>> {
         let mut all = self.environments(global)?;
         if all.len() > 1 {
             let names: Vec<&str> = all.iter().flatten().map(EnvironmentName::as_str).collect();
@@ -121,7 +121,7 @@ impl Selection {
     }
 
     /// Resolves one environment, or the files.
-    pub fn resolve(
+    pub(super) fn resolve(
         &self,
         environment: Option<EnvironmentName>,
         missing: MissingVariables,
@@ -147,7 +147,7 @@ impl Selection {
 }
 
 /// Resolves what the options name, for a deploy: every variable must be there. Warnings are told.
-pub async fn desired(global: &Global, output: Output) -> anyhow::Result<Resolved> {
+pub(super) async fn desired(global: &Global, output: Output) -> anyhow::Result<Resolved> {
     let global = global.clone();
     let resolved = tokio::task::spawn_blocking(move || {
         let selection = Selection::open(&global)?;
@@ -162,12 +162,12 @@ pub async fn desired(global: &Global, output: Output) -> anyhow::Result<Resolved
 }
 
 /// The report of everything that is wrong, as an error.
-pub fn laid_out(report: &Report) -> anyhow::Error {
+pub(super) fn laid_out(report: &Report) -> anyhow::Error {
     anyhow::Error::new(LaidOut(report.render(true)))
 }
 
 /// An error of the repository with what to do about it.
-pub fn explained(error: SourceError) -> anyhow::Error {
+pub(super) fn explained(error: SourceError) -> anyhow::Error {
     let hint = match &error {
         SourceError::Missing { .. } | SourceError::NotAFolder { .. } => {
             "say where the repository is with `--repo PATH`, or name a Compose file with `-f FILE`".to_owned()
@@ -185,7 +185,7 @@ pub fn explained(error: SourceError) -> anyhow::Error {
 }
 
 /// Connects to Docker.
-pub async fn docker(global: &Global) -> anyhow::Result<Docker> {
+pub(super) async fn docker(global: &Global) -> anyhow::Result<Docker> {
     let docker = Docker::connect(global.docker.as_deref()).await.map_err(unreachable_engine)?;
     docker.server().await.map_err(unreachable_engine)?;
     Ok(docker)
@@ -208,7 +208,7 @@ fn unreachable_engine(error: EngineError) -> anyhow::Error {
 }
 
 /// The state folder that the options name, or the usual one.
-pub fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
+pub(super) fn state_folder(global: &Global) -> anyhow::Result<PathBuf> {
     if let Some(path) = &global.state {
         return std::path::absolute(path).with_context(|| format!("{} has no absolute path", path.display()));
     }
@@ -230,14 +230,14 @@ fn is_root() -> bool {
 }
 
 /// Opens the host for writing.
-pub async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
+pub(super) async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
     Machine::open(docker, &state, apply::Host::This)
         .hint("the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`")
 }
 
 /// Opens the host for looking.
-pub async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
+pub(super) async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
     Machine::open_to_look(docker, &state, apply::Host::This)
         .hint("the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`")

@@ -210,6 +210,7 @@ fn misnamed(container: &LiveContainer, name: &ContainerName) -> Option<FieldChan
         before: Some(FieldValue::word(&container.name)),
         after: Some(FieldValue::word(name)),
         cause: Cause::Drift,
+        diff: None,
     })
 }
 
