@@ -1,0 +1,188 @@
+//! What of a deploy is worth a line: one for each service when it is up, changed or stopped, and what failed.
+//!
+//! The steps of a deploy are many and each is soon done. What people wait for is a service, so its line comes when the
+//! last step that it was waiting for has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use super::outcome::cause;
+use super::words::{bytes, seconds};
+use crate::apply::progress::Event;
+use crate::engine::stand_in;
+use crate::model::image::ImageRef;
+use crate::plan::Plan;
+use crate::plan::change::Operation;
+use crate::plan::step::{Action, Phase, Step};
+
+/// A deploy as it is told so far.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    subjects: BTreeMap<String, Subject>,
+    /// Columns of the longest name, so that what follows is aligned.
+    width: usize,
+    heading: Option<String>,
+    told: BTreeSet<String>,
+    took: BTreeMap<String, Duration>,
+    pulled: BTreeMap<String, u64>,
+    is_back: bool,
+    /// What is to be said once the plan of the way back is made.
+    way_back: Option<&'static str>,
+    /// Whether every step has a line.
+    verbose: bool,
+}
+
+/// A service as the plan has it.
+#[derive(Debug)]
+struct Subject {
+    tier: Option<String>,
+    operation: Operation,
+}
+
+impl Story {
+    pub(super) fn new(verbose: bool) -> Self {
+        Self { verbose, ..Self::default() }
+    }
+
+    /// Begins the story of `plan`.
+    pub(super) fn of_plan(plan: &Plan, verbose: bool) -> Self {
+        let services = plan.changes.iter().filter(|change| change.service.is_some());
+        let subject = |tier: Option<String>, operation| Subject { tier, operation };
+        let subjects: BTreeMap<_, _> = services
+            .map(|change| {
+                let tier = change.tier.as_ref().map(ToString::to_string);
+                (change.name.clone(), subject(tier, change.operation))
+            })
+            .collect();
+        let images = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::PullImage(image) => Some(image.to_string()),
+            _ => None,
+        });
+        let names = subjects.keys().cloned().chain(images);
+        let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+        Self { subjects, width, verbose, ..Self::default() }
+    }
+
+    /// The lines that `event` is worth.
+    pub(super) fn hear(&mut self, event: Event<'_>) -> Vec<String> {
+        match event {
+            Event::Pulling { image, progress } => {
+                self.pulled.insert(image.to_string(), progress.total_bytes);
+                Vec::new()
+            }
+            Event::StepDone { step, what, name, took, .. } => {
+                let lines = self.done(step, name, took);
+                if lines.is_empty() && self.verbose {
+                    return vec![format!("  {} {what}, {}", dim("·"), seconds(took))];
+                }
+                lines
+            }
+            Event::StepFailed { step, name, failure, .. } => {
+                let image = match &step.action {
+                    Action::PullImage(image) => Some(image.to_string()),
+                    _ => None,
+                };
+                let about = name.map(str::to_owned).or(image).unwrap_or_else(|| failure.what.clone());
+                let mut lines = self.heading_of(&about);
+                lines.push(self.line(&paint("✗", AnsiColor::Red), &about, cause(failure)));
+                lines
+            }
+            Event::Committed => vec!["committed".to_owned()],
+            Event::RollingBack { failure } => {
+                self.is_back = true;
+                self.took.clear();
+                self.way_back = Some(match failure {
+                    Some(_) => "going back to what ran before",
+                    None => "stopped: undoing what was begun",
+                });
+                Vec::new()
+            }
+            // It may be tried several times, and there may be nothing to do.
+            Event::RollbackBegan { steps } => match self.way_back.take_if(|_| steps > 0) {
+                Some(words) => vec![paint(words, AnsiColor::Yellow)],
+                None => Vec::new(),
+            },
+            Event::Began { .. } | Event::StepStarted { .. } | Event::Waiting { .. } => Vec::new(),
+        }
+    }
+
+    fn done(&mut self, step: &Step, name: Option<&str>, took: Duration) -> Vec<String> {
+        if let Action::PullImage(image) = &step.action {
+            return self.pull_done(image, took);
+        }
+        let Some(name) = name.filter(|_| step.turn.phase == Phase::Switch) else { return Vec::new() };
+        let total = {
+            let total = self.took.entry(name.to_owned()).or_default();
+            *total += took;
+            *total
+        };
+        let after = seconds(total);
+        let operation = self.subjects.get(name).map(|subject| subject.operation);
+        let words = match (&step.action, self.is_back, operation) {
+            (Action::Await { .. }, true, _) => format!("runs again after {after}"),
+            (Action::Await { .. }, false, Some(Operation::Replace)) => format!("replaced, up after {after}"),
+            (Action::Await { .. }, false, Some(Operation::Revive)) => format!("revived, up after {after}"),
+            (Action::Await { .. }, false, _) => format!("up after {after}"),
+            (Action::Stop { .. }, false, Some(Operation::Remove)) => "stopped, no longer wanted".to_owned(),
+            (
+                Action::Update { .. } | Action::Connect { .. } | Action::Disconnect { .. },
+                false,
+                Some(Operation::InPlace),
+            ) => "changed in place".to_owned(),
+            _ => return Vec::new(),
+        };
+        if !self.told.insert(format!("{name} {}", self.is_back)) {
+            return Vec::new();
+        }
+        let mut lines = self.heading_of(name);
+        lines.push(self.line(&paint("✓", AnsiColor::Green), name, &words));
+        lines
+    }
+
+    fn pull_done(&mut self, image: &ImageRef, took: Duration) -> Vec<String> {
+        let name = image.to_string();
+        let words = match self.pulled.get(&name) {
+            _ if *image == stand_in::reference() => format!("made in {}", seconds(took)),
+            Some(size) if *size > 0 => format!("pulled in {}, {}", seconds(took), bytes(*size)),
+            _ => format!("pulled in {}", seconds(took)),
+        };
+        let mut lines = self.headed(Some("images".to_owned()));
+        lines.push(self.line(&paint("✓", AnsiColor::Green), &name, &words));
+        lines
+    }
+
+    /// The heading of the tier of `name`, where it is another than that of the line before.
+    fn heading_of(&mut self, name: &str) -> Vec<String> {
+        if self.is_back {
+            return Vec::new();
+        }
+        let tier = self.subjects.get(name).and_then(|subject| subject.tier.clone());
+        self.headed(tier)
+    }
+
+    fn headed(&mut self, heading: Option<String>) -> Vec<String> {
+        if heading.is_none() || heading == self.heading {
+            return Vec::new();
+        }
+        self.heading.clone_from(&heading);
+        let bold = Style::new().bold();
+        heading.into_iter().map(|heading| format!("{bold}{heading}{bold:#}")).collect()
+    }
+
+    fn line(&self, mark: &str, name: &str, words: &str) -> String {
+        let gap = " ".repeat(self.width.saturating_sub(name.chars().count()));
+        format!("  {mark} {name}{gap}   {words}")
+    }
+}
+
+fn paint(text: &str, colour: AnsiColor) -> String {
+    let style = Style::new().fg_color(Some(colour.into()));
+    format!("{style}{text}{style:#}")
+}
+
+fn dim(text: &str) -> String {
+    let style = Style::new().dimmed();
+    format!("{style}{text}{style:#}")
+}
