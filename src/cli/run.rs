@@ -6,8 +6,8 @@ use anyhow::anyhow;
 
 use super::args::{Global, RunArgs};
 use super::failure::{ExitStatus, hinted};
-use super::select::{self, Selection};
 use super::output::Output;
+use super::select::{self, Selection};
 use crate::agent::{self, Follow};
 use crate::apply::progress::Silent;
 use crate::model::name::EnvironmentName;

@@ -14,5 +14,6 @@ mod engine_contract;
 mod manifests;
 mod plan_laws;
 mod plans;
+mod readme;
 mod source;
 mod tidy;

@@ -10,7 +10,8 @@ pub const PREFIX: &str = "ek-test";
 
 /// A stack that is nobody else's.
 pub fn unique_stack() -> StackName {
-    format!("{PREFIX}-{}-{}", process::id(), next()).parse().unwrap()
+    // No name of one is the beginning of another one.
+    format!("{PREFIX}-{}-{:05}", process::id(), next()).parse().unwrap()
 }
 
 /// A subnet of the range that tests may use, `10.200.x.0/24`: its first three numbers, with a point.
