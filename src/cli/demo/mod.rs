@@ -122,7 +122,8 @@ impl<E: Engine> Demo<'_, E> {
         told?;
         let cleanup::Removed { containers, networks, volumes, images } = cleaned?;
         let removed = [(containers, "container"), (networks, "network"), (volumes, "volume"), (images, "image")];
-        let removed = removed.map(|(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
+        let shown = |(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+        let removed: Vec<String> = removed.into_iter().filter(|(count, _)| *count > 0).map(shown).collect();
         let stage = Stage::new(self.output);
         stage.say(&format!(
             "\n{} in {took}. Removed again, in {}: {}, and the repository.\n\n{NEXT}",
