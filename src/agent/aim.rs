@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Happening;
 use super::reconcile::Reconciler;
@@ -128,7 +128,7 @@ impl<E: Engine> Reconciler<'_, E> {
         why: &str,
     ) -> Result<Option<Stays>, Trouble> {
         if !plan.is_empty() {
-            info!(plan = %plan.id, revision = %plan.revision, changes = plan.changes.len(), why, "deploying");
+            debug!(plan = %plan.id, revision = %plan.revision, changes = plan.changes.len(), why, "deploying");
             self.audience.happens(Happening::Deploys(plan));
         }
         let order = Order {
@@ -142,9 +142,10 @@ impl<E: Engine> Reconciler<'_, E> {
         };
         match self.machine.deploy(order).await {
             Ok((plan, outcome)) => {
-                if outcome != Outcome::Unchanged {
-                    self.audience.happens(Happening::Ended(&plan, &outcome));
+                if outcome == Outcome::Unchanged {
+                    info!(revision = %plan.revision, "in step, nothing to do");
                 }
+                self.audience.happens(Happening::Ended(&plan, &outcome));
                 self.judge(aim, &plan, outcome)
             }
             Err(DeployError::Refused(refused)) => Ok(Some(Stays::Held(refusals(&refused)))),

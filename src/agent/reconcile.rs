@@ -33,6 +33,8 @@ pub(super) struct Reconciler<'a, E> {
     source_changed: Arc<Notify>,
     /// Hears of changes of the repository. Absent where that isn't possible at the moment.
     ears: Option<Watch>,
+    /// Whether the branch could be read the last time.
+    is_readable: bool,
     head: Option<Head>,
     /// The stack, as the branch named it last.
     stack: Option<StackName>,
@@ -72,6 +74,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             interest: watch::Sender::default(),
             source_changed: Arc::default(),
             ears: None,
+            is_readable: true,
             head: None,
             stack: None,
             stable: None,
@@ -278,20 +281,21 @@ impl<'a, E: Engine> Reconciler<'a, E> {
     /// Reads the branch. Returns whether it says something new.
     async fn read_branch(&mut self, trigger: Trigger) -> bool {
         // A watch falls silent when the repository is made anew, so it is renewed now and then.
-        if self.ears.is_none() || trigger == Trigger::FullLook {
+        if self.ears.is_none() || !self.is_readable || trigger == Trigger::FullLook {
             self.hear().await;
         }
         let known = self.head.as_ref().map(|head| head.commit.clone());
         let follow = Arc::clone(&self.follow);
         match blocking(move || branch::read(&follow, known.as_deref())).await {
             Ok(reading) => {
+                self.is_readable = true;
                 if self.said.is_over(Topic::Branch) {
                     info!("the branch can be read again");
                 }
                 self.take(reading)
             }
             Err(error) => {
-                self.ears = None;
+                self.is_readable = false;
                 let text = aim::chain(&error);
                 if self.said.is_news(Topic::Branch, &text) {
                     warn!(error = text, "the branch can't be read; what runs goes on");

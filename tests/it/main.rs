@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says here what other test files may use")]
 
 mod common;
+mod agent;
 mod paper;
 mod apply;
 mod connecting;

@@ -188,6 +188,10 @@ impl Engine for Docker {
         self.import(image, layer, config).await
     }
 
+    async fn remove_image(&self, image: &ImageRef) -> Result<(), EngineError> {
+        self.drop_image(image).await
+    }
+
     async fn create_network(&self, spec: &NetworkSpec) -> Result<NetworkId, EngineError> {
         self.new_network(spec).await
     }

@@ -240,6 +240,11 @@ impl Engine for Sim {
         .await
     }
 
+    async fn remove_image(&self, image: &ImageRef) -> Result<(), EngineError> {
+        let act = async |sim: &Self| sim.world().remove_image(image);
+        self.call(Verb::RemoveImage, image.to_string(), act).await
+    }
+
     async fn create_network(&self, spec: &NetworkSpec) -> Result<NetworkId, EngineError> {
         let act = async |sim: &Self| sim.world().create_network(spec);
         self.call(Verb::CreateNetwork, spec.name.to_string(), act).await
