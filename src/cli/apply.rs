@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, Global};
-use super::deploy::{Wish, carry_out};
+use super::deploy::{Wish, agree};
 use super::failure::ExitStatus;
 use super::output::Output;
 use super::select;
@@ -12,16 +12,19 @@ use crate::plan::PlanId;
 pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> anyhow::Result<ExitStatus> {
     let resolved = select::desired(global, output).await?;
     let machine = select::machine(global).await?;
-    let accepted = args.accept.clone().map(PlanId);
     let wish = Wish {
+        machine: &machine,
         desired: &resolved.desired,
         yes: args.yes,
-        accepted: accepted.as_ref(),
+        accepted: args.accept.clone().map(PlanId),
         trigger: "command",
         actor: "evenkeel apply",
         question: "Apply this plan?",
     };
-    let ended = carry_out(&machine, wish, output).await?;
+    let ended = match agree(wish, output).await? {
+        Ok(agreed) => agreed.carry_out().await?,
+        Err(ended) => ended,
+    };
     Ok(ended.tell(output))
 }
 

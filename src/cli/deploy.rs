@@ -19,11 +19,12 @@ use crate::plan::{Plan, PlanId};
 
 /// A deploy that somebody asks for.
 pub(super) struct Wish<'a> {
+    pub(super) machine: &'a Machine<Docker>,
     pub(super) desired: &'a Desired,
     /// Whether nobody is to be asked.
     pub(super) yes: bool,
     /// The plan whose removals somebody agreed to already.
-    pub(super) accepted: Option<&'a PlanId>,
+    pub(super) accepted: Option<PlanId>,
     /// What woke it, for the history.
     pub(super) trigger: &'static str,
     /// Who asks, for the history.
@@ -41,45 +42,62 @@ pub(super) enum Ended {
     Here(Box<Plan>, Box<Outcome>),
 }
 
-/// Plans and shows the plan; asks if need be; deploys. Nothing of how it ended is told yet.
-pub(super) async fn carry_out(
-    machine: &Machine<Docker>,
-    wish: Wish<'_>,
-    output: Output,
-) -> anyhow::Result<Ended> {
-    let stack = &wish.desired.stack;
+/// A plan that somebody agreed to.
+pub(super) struct Agreed<'a> {
+    wish: Wish<'a>,
+    plan: Plan,
+    bars: Bars,
+    signals: Signals,
+}
+
+/// Plans, shows the plan, and asks if need be. What was cut off before is ended first.
+pub(super) async fn agree(wish: Wish<'_>, output: Output) -> anyhow::Result<Result<Agreed<'_>, Ended>> {
+    let Wish { machine, desired, .. } = wish;
     let bars = Bars::new(output);
     let signals = Signals::listen(output);
-    let recovery = Box::pin(machine.recover_stack(stack, wish.actor, &bars));
-    let Some(recovered) = signals.guard(recovery).await else { return Ok(Ended::CutOff) };
+    let recovery = Box::pin(machine.recover_stack(&desired.stack, wish.actor, &bars));
+    let Some(recovered) = signals.guard(recovery).await else { return Ok(Err(Ended::CutOff)) };
     recovered.map_err(outcome::not_planned)?;
-    let (plan, _) = machine.plan(wish.desired).await.map_err(outcome::not_planned)?;
+    let (plan, _) = machine.plan(desired).await.map_err(outcome::not_planned)?;
     output.say(&to_text(&plan, Layout { colour: true, width: output.width }));
     if !plan.is_empty() {
         warn_of_quarantine(machine, &plan, output)?;
-        if !wish.yes && wish.accepted.is_none() && !confirm(wish.question)? {
-            return Ok(Ended::Declined);
+        if !wish.yes && wish.accepted.is_none() && !is_confirmed(wish.question, &signals).await? {
+            return Ok(Err(Ended::Declined));
         }
-    }
-    if !plan.is_empty() {
         output.say("");
     }
     bars.follow(&plan);
-    let order = Order {
-        desired: wish.desired,
-        expected: Some(&plan.id),
-        accepted: wish.accepted,
-        trigger: wish.trigger,
-        actor: wish.actor,
-        progress: &bars,
-        stop: &signals.stop,
-    };
-    let Some(deployed) = signals.guard(Box::pin(machine.deploy(order))).await else {
-        return Ok(Ended::CutOff);
-    };
-    bars.clear();
-    let (plan, outcome) = deployed.map_err(outcome::not_planned)?;
-    Ok(Ended::Here(Box::new(plan), Box::new(outcome)))
+    Ok(Ok(Agreed { wish, plan, bars, signals }))
+}
+
+/// Asks; a signal is a no.
+async fn is_confirmed(question: &'static str, signals: &Signals) -> anyhow::Result<bool> {
+    tokio::select! {
+        answer = tokio::task::spawn_blocking(move || confirm(question)) => answer?,
+        () = signals.stop.cancelled() => Ok(false),
+    }
+}
+
+impl Agreed<'_> {
+    /// Deploys. Nothing of how it ended is told yet.
+    pub(super) async fn carry_out(self) -> anyhow::Result<Ended> {
+        let Self { wish, plan, bars, signals } = self;
+        let order = Order {
+            desired: wish.desired,
+            expected: Some(&plan.id),
+            accepted: wish.accepted.as_ref(),
+            trigger: wish.trigger,
+            actor: wish.actor,
+            progress: &bars,
+            stop: &signals.stop,
+        };
+        let deploying = Box::pin(wish.machine.deploy(order));
+        let Some(deployed) = signals.guard(deploying).await else { return Ok(Ended::CutOff) };
+        bars.clear();
+        let (plan, outcome) = deployed.map_err(outcome::not_planned)?;
+        Ok(Ended::Here(Box::new(plan), Box::new(outcome)))
+    }
 }
 
 impl Ended {
@@ -112,7 +130,7 @@ impl Ended {
 fn warn_of_quarantine(machine: &Machine<Docker>, plan: &Plan, output: Output) -> anyhow::Result<()> {
     if let Some(entry) = machine.ledger().quarantined(&plan.stack, &plan.desired)? {
         let since = moment(entry.since);
-        output.warn(&format!("this is quarantined since {since}, an agent would not try it: {}", entry.why));
+        output.warn(&format!("quarantined since {since}, no agent would try it: {}", entry.why));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `history`: what was deployed, when and how it ended.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
@@ -32,14 +34,24 @@ pub(super) async fn history(
     } else if records.is_empty() {
         output.say(&format!("{stack} has not been deployed on this host"));
     } else {
-        let rows: Vec<Vec<String>> = records.iter().map(row).collect();
-        output.data(&table(&["WHEN", "REVISION", "TRIGGER", "OUTCOME", "TOOK", "CHANGES"], &rows));
-        for record in records.iter().filter(|record| record.failure.is_some()) {
-            let why = record.failure.as_deref().unwrap_or_default();
-            output.data(&format!("{}   {why}", moment(record.began)));
-        }
+        output.data(&to_text(&records));
     }
     Ok(ExitStatus::Done)
+}
+
+/// One line for each deploy, and below it why it failed, if it did.
+fn to_text(records: &[DeployRecord]) -> String {
+    let rows: Vec<Vec<String>> = records.iter().map(row).collect();
+    let table = table(&["WHEN", "REVISION", "TRIGGER", "OUTCOME", "TOOK", "CHANGES"], &rows);
+    let mut lines = table.lines();
+    let mut text = format!("{}\n", lines.next().unwrap_or_default());
+    for (line, record) in lines.zip(records) {
+        let _ = writeln!(text, "{line}");
+        for why in record.failure.iter().flat_map(|failure| failure.lines()) {
+            let _ = writeln!(text, "  {why}");
+        }
+    }
+    text
 }
 
 fn row(record: &DeployRecord) -> Vec<String> {

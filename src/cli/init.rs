@@ -119,11 +119,13 @@ fn planned(project: &StackName, compose: Option<String>) -> Vec<Planned> {
 }
 
 fn tell(folder: &Path, written: &[String], kept: &[String], output: Output) {
+    let shown =
+        |path: &String| if folder == Path::new(".") { PathBuf::from(path) } else { folder.join(path) };
     for path in written {
-        output.say(&format!("  + {}", folder.join(path).display()));
+        output.say(&format!("  + {}", shown(path).display()));
     }
     for path in kept {
-        output.say(&format!("    {} was there and stays as it is", folder.join(path).display()));
+        output.say(&format!("    {} was there and stays as it is", shown(path).display()));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 pub mod args;
 pub mod failure;
@@ -36,7 +36,12 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            if error.kind() == ErrorKind::MissingSubcommand {
+                // Variables of the environment count as arguments, and clap then shows no help by itself.
+                output::help(&Cli::command().render_help().ansi().to_string());
+            } else {
+                let _ = error.print();
+            }
             // clap's own status for wrong usage, 2, means something else here.
             let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if wanted { ExitStatus::Done.code() } else { ExitStatus::Failed.code() });

@@ -85,6 +85,11 @@ impl Output {
     }
 }
 
+/// Prints the help where it wasn't asked for.
+pub(super) fn help(text: &str) {
+    line(text);
+}
+
 fn line(text: &str) {
     let mut stderr = anstream::stderr().lock();
     let _ = stderr.write_all(text.trim_end_matches('\n').as_bytes());

@@ -6,7 +6,7 @@
 use anyhow::anyhow;
 
 use super::args::{Global, RollbackArgs};
-use super::deploy::{Ended, Wish, carry_out};
+use super::deploy::{Ended, Wish, agree};
 use super::failure::{ExitStatus, Hint, hinted};
 use super::history::went_well;
 use super::output::Output;
@@ -19,7 +19,7 @@ use crate::apply::machine::Machine;
 use crate::engine::docker::Docker;
 use crate::manifest::{MissingVariables, Resolved};
 use crate::model::desired::Revision;
-use crate::model::name::{DeployId, StackName};
+use crate::model::name::StackName;
 use crate::source::Repository;
 
 /// Deploys that are looked through for one to return to.
@@ -57,10 +57,8 @@ pub(super) async fn rollback(
             "two stacks can't return to each other: apply the one and remove the other",
         ));
     }
-    let left = machine.ledger().last_stable(&stack)?;
-    // Before the deploy and not after it: an agent that wakes up in between must not undo it.
-    let entry = quarantine(&machine, &stack, left, &resolved)?;
     let wish = Wish {
+        machine: &machine,
         desired: &resolved.desired,
         yes: args.yes,
         accepted: None,
@@ -68,24 +66,21 @@ pub(super) async fn rollback(
         actor: "evenkeel rollback",
         question: "Roll back by this plan?",
     };
-    let ended = carry_out(&machine, wish, output).await;
-    let is_there = match &ended {
-        Ok(Ended::Here(_, outcome)) => matches!(**outcome, Outcome::Unchanged | Outcome::Applied(_)),
-        Ok(Ended::Declined | Ended::CutOff) | Err(_) => false,
+    let agreed = match agree(wish, output).await? {
+        Ok(agreed) => agreed,
+        Err(ended) => return Ok(ended.tell(output)),
     };
-    match (&entry, &ended) {
-        (Some(entry), Ok(Ended::Here(plan, _))) if is_there && plan.desired != entry.desired => {
-            machine.ledger().release_one(&stack, &plan.desired)?;
-            output.say(&format!(
-                "an agent deploys again once the branch differs from what was left: {}",
-                entry.why
-            ));
-        }
-        // It still serves, or is the same thing.
-        (Some(entry), _) => machine.ledger().release_one(&stack, &entry.desired)?,
-        (None, _) => {}
+    // Before the deploy and not after it: an agent that wakes up in between must not undo it.
+    let left = leave(&machine, &stack, &resolved)?;
+    let ended = agreed.carry_out().await;
+    let settled = left.map(|left| settle(&machine, &stack, &left, &ended)).transpose()?.flatten();
+    let status = ended?.tell(output);
+    if let Some(revision) = settled {
+        output.say(&format!(
+            "{revision} is quarantined: an agent deploys again once its branch brings something else"
+        ));
     }
-    Ok(ended?.tell(output))
+    Ok(status)
 }
 
 /// The stack that the present manifests are about. The values of the host don't matter for that.
@@ -146,23 +141,47 @@ async fn at(global: &Global, target: &str) -> anyhow::Result<Resolved> {
     .await?
 }
 
-/// Quarantines what is left, unless that is nothing or has no deploy on record.
-fn quarantine(
-    machine: &Machine<Docker>,
-    stack: &StackName,
-    left: Option<Stable>,
-    target: &Resolved,
-) -> anyhow::Result<Option<Quarantined>> {
-    let Some(left) = left else { return Ok(None) };
-    let deploy = deploy_of(machine.ledger(), stack, &left)?;
-    let Some(deploy) = deploy else { return Ok(None) };
-    let why = format!("{} was left for {} by `evenkeel rollback`", left.revision, target.desired.revision);
-    let entry = Quarantined { desired: left.desired, since: machine.now(), why, deploy };
-    machine.ledger().quarantine(stack, &entry)?;
-    Ok(Some(entry))
+/// What is left by a rollback: the revision, and its entry in the quarantine.
+struct Left {
+    revision: Revision,
+    entry: Quarantined,
 }
 
-fn deploy_of(ledger: &Ledger, stack: &StackName, left: &Stable) -> anyhow::Result<Option<DeployId>> {
+/// Quarantines what is left, unless that is nothing or has no deploy on record.
+fn leave(machine: &Machine<Docker>, stack: &StackName, target: &Resolved) -> anyhow::Result<Option<Left>> {
+    let ledger = machine.ledger();
+    let Some(Stable { revision, desired, .. }) = ledger.last_stable(stack)? else { return Ok(None) };
     let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
-    Ok(records.into_iter().find(|record| record.desired == left.desired).map(|record| record.id))
+    let Some(record) = records.into_iter().find(|record| record.desired == desired) else { return Ok(None) };
+    let why = format!("{revision} was left for {} by `evenkeel rollback`", target.desired.revision);
+    let entry = Quarantined { desired, since: machine.now(), why, deploy: record.id };
+    ledger.quarantine(stack, &entry)?;
+    Ok(Some(Left { revision, entry }))
+}
+
+/// Lets out of the quarantine what doesn't belong there after all. Returns what stays in it.
+fn settle(
+    machine: &Machine<Docker>,
+    stack: &StackName,
+    left: &Left,
+    ended: &anyhow::Result<Ended>,
+) -> anyhow::Result<Option<String>> {
+    let there = match ended {
+        Ok(Ended::Here(plan, outcome)) => match **outcome {
+            Outcome::Unchanged | Outcome::Applied(_) => Some(&plan.desired),
+            Outcome::Refused(_)
+            | Outcome::Failed { .. }
+            | Outcome::Interrupted(_)
+            | Outcome::RolledBack { .. }
+            | Outcome::RollbackFailed { .. } => None,
+        },
+        Ok(Ended::Declined | Ended::CutOff) | Err(_) => None,
+    };
+    if let Some(desired) = there.filter(|desired| **desired != left.entry.desired) {
+        machine.ledger().release_one(stack, desired)?;
+        return Ok(Some(left.revision.to_string()));
+    }
+    // It serves still, or both are the same thing.
+    machine.ledger().release_one(stack, &left.entry.desired)?;
+    Ok(None)
 }

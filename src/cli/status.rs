@@ -68,7 +68,9 @@ struct Report {
 async fn look(machine: &Machine<Docker>, desired: &Desired, is_whole: bool) -> anyhow::Result<Report> {
     let (stack, ledger) = (&desired.stack, machine.ledger());
     let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
-    let (sync, live) = if is_whole {
+    let (sync, live) = if ledger.open_deploy(stack)?.is_some() {
+        (Err("a deploy has not ended".to_owned()), None)
+    } else if is_whole {
         match machine.plan(desired).await {
             Ok((plan, live)) => (Ok(plan.changes.len()), Some(live)),
             Err(crate::apply::machine::DeployError::Refused(_)) => {
@@ -199,7 +201,7 @@ impl Report {
         match &self.sync {
             Ok(0) => line("manifests", "nothing to do".to_owned()),
             Ok(changes) => line("manifests", format!("{changes} to change, see `evenkeel plan`")),
-            Err(why) => line("manifests", format!("not compared: {why}, see `evenkeel plan`")),
+            Err(why) => line("manifests", format!("not compared: {why}")),
         }
         for (record, entry) in &self.quarantined {
             line("quarantined", format!("{} since {}: {}", record.revision, moment(entry.since), entry.why));

@@ -93,17 +93,19 @@ impl Story {
             Event::RollingBack { failure } => {
                 self.is_back = true;
                 self.took.clear();
-                self.way_back = Some(match failure {
-                    Some(_) => "going back to what ran before",
-                    None => "stopped: undoing what was begun",
-                });
+                // Whoever stopped it was told already.
+                self.way_back = failure.map(|_| "going back to what ran before");
                 Vec::new()
             }
             // It may be tried several times, and there may be nothing to do.
-            Event::RollbackBegan { steps } => match self.way_back.take_if(|_| steps > 0) {
-                Some(words) => vec![paint(words, AnsiColor::Yellow)],
-                None => Vec::new(),
-            },
+            Event::RollbackBegan { steps } => {
+                if !self.is_back {
+                    self.is_back = true;
+                    self.way_back = Some("an earlier deploy was cut off: going back to what ran before it");
+                }
+                let words = self.way_back.take_if(|_| steps > 0);
+                words.map(|words| paint(words, AnsiColor::Yellow)).into_iter().collect()
+            }
             Event::Began { .. } | Event::StepStarted { .. } | Event::Waiting { .. } => Vec::new(),
         }
     }
