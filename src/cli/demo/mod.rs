@@ -121,7 +121,8 @@ impl<E: Engine> Demo<'_, E> {
         let cleaned = cleanup::clean(engine, &stack, &images).await;
         told?;
         let cleanup::Removed { containers, networks, volumes, images } = cleaned?;
-        let removed = [(containers, "container"), (networks, "network"), (volumes, "volume"), (images, "image")];
+        let removed =
+            [(containers, "container"), (networks, "network"), (volumes, "volume"), (images, "image")];
         let shown = |(count, word)| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
         let removed: Vec<String> = removed.into_iter().filter(|(count, _)| *count > 0).map(shown).collect();
         let stage = Stage::new(self.output);

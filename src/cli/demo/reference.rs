@@ -63,7 +63,8 @@ mod tests {
     fn every_published_port_is_moved() {
         let mut files = Files::of_reference_stack();
         let names = files.port_variables();
-        let published = FILES.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).matches("    ports:\n").count());
+        let published =
+            FILES.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).matches("    ports:\n").count());
         assert_eq!(names.len(), published.sum::<usize>(), "a service publishes a port without a variable");
         let variables = names.into_iter().map(|name| (name, "1".to_owned())).collect();
         files.settle("evenkeel-demo", &variables).unwrap();

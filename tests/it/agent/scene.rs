@@ -130,10 +130,7 @@ impl Scene {
         for listed in self.sim.list_containers().await.unwrap() {
             let container = self.sim.inspect_container(&listed.id).await.unwrap();
             if container.state.status == Status::Running {
-                running.insert(
-                    container.name.to_string(),
-                    (container.id, container.spec.image.to_string()),
-                );
+                running.insert(container.name.to_string(), (container.id, container.spec.image.to_string()));
             }
         }
         running
@@ -242,7 +239,11 @@ impl Watcher {
 }
 
 /// Counts the calls of a kind and fails the first ones.
-pub fn fail_first(sim: &Sim, verb: evenkeel::engine::sim::Verb, most: usize) -> Arc<std::sync::atomic::AtomicUsize> {
+pub fn fail_first(
+    sim: &Sim,
+    verb: evenkeel::engine::sim::Verb,
+    most: usize,
+) -> Arc<std::sync::atomic::AtomicUsize> {
     use evenkeel::engine::sim::Fault;
     use std::sync::atomic::{AtomicUsize, Ordering};
     let count = Arc::new(AtomicUsize::new(0));
