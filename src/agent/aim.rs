@@ -78,8 +78,7 @@ impl<E: Engine> Reconciler<'_, E> {
         stack: &StackName,
         digest: &DesiredDigest,
     ) -> Result<Option<String>, Trouble> {
-        let found =
-            self.machine.ledger().quarantined(stack, digest).map_err(|error| Trouble::of(&error))?;
+        let found = self.machine.ledger().quarantined(stack, digest).map_err(|error| Trouble::of(&error))?;
         Ok(found.map(|quarantined| {
             format!("its content is quarantined since deploy {}: {}", quarantined.deploy, quarantined.why)
         }))

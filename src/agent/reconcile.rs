@@ -257,8 +257,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         if head == applied || known == Some(applied) {
             return Ok(None);
         }
-        let (follow, applied_id, head_id) =
-            (Arc::clone(&self.follow), applied.to_owned(), head.to_owned());
+        let (follow, applied_id, head_id) = (Arc::clone(&self.follow), applied.to_owned(), head.to_owned());
         let descent = blocking(move || branch::descent(&follow.repository, &applied_id, &head_id)).await;
         match descent.map_err(|error| Trouble::of(&error))? {
             Descent::Rewritten => Ok(Some(format!(

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 
 use super::args::{Global, RunArgs};
 use super::failure::{ExitStatus, hinted};
-use super::select::{self, Selection};
 use super::output::Output;
+use super::select::{self, Selection};
 use crate::agent::{self, Follow};
 use crate::apply::progress::Silent;
 use crate::model::name::EnvironmentName;
@@ -22,7 +22,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, _: Output) -> anyhow::R
     let machine = select::machine(global).await?;
     let stop = super::apply::stop_on_signal();
     // The log tells it all.
-    agent::run(&machine, &follow, &Silent, &stop).await;
+    Box::pin(agent::run(&machine, &follow, &Silent, &stop)).await;
     Ok(ExitStatus::Done)
 }
 

@@ -43,11 +43,10 @@ async fn pushes_are_deployed_and_then_there_is_calm() {
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_changes_nothing_is_recorded_and_touches_nothing() {
     let scene = Scene::new();
-    scene.commit(&manifest("app:1"));
+    let first = scene.commit(&manifest("app:1"));
     scene
         .play(async |agent| {
-            agent.ended().await;
-            agent.rests().await;
+            agent.deployed(&first).await;
             scene.sim.forget_calls();
             let second = scene.commit(&format!("# a comment\n{}", manifest("app:1")));
             assert_eq!(agent.ended().await, (second.clone(), Outcome::Unchanged));

@@ -245,7 +245,8 @@ impl Ledger {
                 .query_map([], |row| row.get(0))?
                 .collect()
         })?;
-        let stacks: Result<_, crate::model::name::NameError> = names.iter().map(|name| name.parse()).collect();
+        let stacks: Result<_, crate::model::name::NameError> =
+            names.iter().map(|name| name.parse()).collect();
         stacks.map_err(|error| self.damaged(error.to_string()))
     }
 

@@ -12,8 +12,8 @@ use super::cleanup;
 use super::origin::Origin;
 use super::reference::Files;
 use super::stage::{Heard, Stage, elapsed};
-use crate::apply::{Outcome, Report, StepFailure};
 use crate::apply::machine::Machine;
+use crate::apply::{Outcome, Report, StepFailure};
 use crate::engine::Engine;
 use crate::model::image::ImageRef;
 use crate::model::live::Status;
@@ -57,7 +57,10 @@ impl<E: Engine> Play<'_, E> {
     }
 
     async fn first_deploy(&mut self) -> anyhow::Result<()> {
-        self.stage.chapter("The first push", "13 services in three tiers, each started once what it needs is healthy");
+        self.stage.chapter(
+            "The first push",
+            "13 services in three tiers, each started once what it needs is healthy",
+        );
         let commit = self.push("Describe the platform").await?;
         let ended = self.until_ended().await?;
         let report = applied(&ended)?;
@@ -79,7 +82,10 @@ impl<E: Engine> Play<'_, E> {
         let bridge = "manifests/apps/biometric-bridge.yaml";
         self.files.replace(bridge, "LOG_LEVEL: ${LOG_LEVEL:-info}", "LOG_LEVEL: warning")?;
         let limits = "environments/dev/limits.yaml";
-        let (old, new) = ("auren-redis: {deploy: {resources: {limits: {memory: 512M}}}}", "auren-redis: {deploy: {resources: {limits: {memory: 640M}}}}");
+        let (old, new) = (
+            "auren-redis: {deploy: {resources: {limits: {memory: 512M}}}}",
+            "auren-redis: {deploy: {resources: {limits: {memory: 640M}}}}",
+        );
         self.files.replace(limits, old, new)?;
         let commit = self.push("Less talk from the bridge, more memory for Redis").await?;
         let ended = self.until_ended().await?;
@@ -89,7 +95,10 @@ impl<E: Engine> Play<'_, E> {
         ensure!(same + 1 == after.len(), "{same} of {} containers are the same as before", after.len());
         self.stage.at(
             ended.at,
-            &format!("{} at {commit}: one new container, {same} are the same as before", self.stage.good("committed")),
+            &format!(
+                "{} at {commit}: one new container, {same} are the same as before",
+                self.stage.good("committed")
+            ),
         );
         self.until_rests().await
     }
@@ -110,7 +119,8 @@ impl<E: Engine> Play<'_, E> {
                 break ended;
             }
         };
-        let new = self.containers().await?.remove(&name).with_context(|| format!("{name} did not come back"))?;
+        let new =
+            self.containers().await?.remove(&name).with_context(|| format!("{name} did not come back"))?;
         ensure!(new != old, "{name} was never away");
         self.stage.at(back.at, &format!("{}, healthy, on its old volume", self.stage.good("back")));
         self.until_rests().await
@@ -144,14 +154,21 @@ impl<E: Engine> Play<'_, E> {
         before: &Containers,
     ) -> anyhow::Result<()> {
         let after = self.containers().await?;
-        ensure!(before.iter().all(|(name, id)| after.get(name) == Some(id)), "other containers serve than before");
+        ensure!(
+            before.iter().all(|(name, id)| after.get(name) == Some(id)),
+            "other containers serve than before"
+        );
         let service = failure.instance.as_ref().map(|instance| instance.service.to_string());
         let name = format!("{}-{}-1", self.stack, service.unwrap_or_default());
         let id = after.get(&name).with_context(|| format!("{name} isn't there"))?;
         let took = elapsed(report.took);
         self.stage.at(
             ended.at,
-            &format!("{}: container {} serves again, {took} after the deploy began", self.stage.good("rolled back"), id.short()),
+            &format!(
+                "{}: container {} serves again, {took} after the deploy began",
+                self.stage.good("rolled back"),
+                id.short()
+            ),
         );
         Ok(())
     }
@@ -165,7 +182,10 @@ impl<E: Engine> Play<'_, E> {
         let count = before.len();
         self.stage.at(
             ended.at,
-            &format!("{} at {commit}: nothing to do, all {count} containers are the same", self.stage.good("in step")),
+            &format!(
+                "{} at {commit}: nothing to do, all {count} containers are the same",
+                self.stage.good("in step")
+            ),
         );
         Ok(())
     }
@@ -288,7 +308,9 @@ fn applied(ended: &Ended) -> anyhow::Result<&Report> {
         Outcome::Applied(report) => Ok(report),
         Outcome::Failed { failure, .. }
         | Outcome::RolledBack { failure, .. }
-        | Outcome::RollbackFailed { failure, .. } => Err(anyhow::anyhow!(failure.clone()).context("the deploy failed")),
+        | Outcome::RollbackFailed { failure, .. } => {
+            Err(anyhow::anyhow!(failure.clone()).context("the deploy failed"))
+        }
         Outcome::Refused(findings) => {
             let found: Vec<_> = findings.iter().map(|finding| finding.what.as_str()).collect();
             bail!("the deploy was refused: {}", found.join("; "))
@@ -307,9 +329,10 @@ struct Tiers {
 
 impl Tiers {
     fn of(plan: &Plan) -> Self {
-        let of = plan.changes.iter().filter_map(|change| {
-            Some((change.name.clone(), change.tier.as_ref()?.to_string()))
-        });
+        let of = plan
+            .changes
+            .iter()
+            .filter_map(|change| Some((change.name.clone(), change.tier.as_ref()?.to_string())));
         Self { of: of.collect(), shown: None }
     }
 

@@ -24,7 +24,8 @@ pub(super) async fn ports<E: Engine>(engine: &E, count: usize, luck: u16) -> any
         .collect();
     let start = luck % (PORTS.end - PORTS.start);
     let candidates = (PORTS.start + start..PORTS.end).chain(PORTS.start..PORTS.start + start);
-    let is_free = |port: &u16| !held.contains(port) && TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let is_free =
+        |port: &u16| !held.contains(port) && TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
     let found: Vec<u16> = candidates.filter(is_free).take(count).collect();
     if found.len() < count {
         bail!("this host has no {count} free ports between {} and {}", PORTS.start, PORTS.end);
@@ -86,7 +87,7 @@ fn find_subnet(taken: &[Subnet], luck: u16) -> Result<String, NoSubnet> {
         let [high, low] = luck.wrapping_add(step).to_be_bytes();
         let candidate = format!("10.{high}.{low}.0/24");
         let is_free = |subnet: &Subnet| taken.iter().all(|other| !subnet.overlaps(*other));
-        if Subnet::parse(&candidate).filter(is_free).is_some() {
+        if Subnet::parse(&candidate).is_some_and(|subnet| is_free(&subnet)) {
             return Ok(candidate);
         }
     }
@@ -99,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_subnet_that_overlaps_is_not_taken() {
-        let taken = |cidrs: &[&str]| cidrs.iter().map(|cidr| Subnet::parse(cidr).unwrap()).collect::<Vec<_>>();
+        let taken =
+            |cidrs: &[&str]| cidrs.iter().map(|cidr| Subnet::parse(cidr).unwrap()).collect::<Vec<_>>();
         let luck = u16::from_be_bytes([7, 254]);
         assert_eq!(find_subnet(&[], luck).unwrap(), "10.7.254.0/24");
         assert_eq!(find_subnet(&taken(&["10.7.254.128/25"]), luck).unwrap(), "10.7.255.0/24");

@@ -33,8 +33,10 @@ impl Files {
 
     /// Gives the environment `dev` another stack name and these variables.
     pub(super) fn settle(&mut self, stack: &str, variables: &BTreeMap<String, String>) -> anyhow::Result<()> {
-        let lines: String = variables.iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
-        self.replace(ENVIRONMENT, "variables:\n", &format!("stack: {stack}\n\nvariables:\n{lines}"))
+        let lines: Vec<String> =
+            variables.iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
+        let settings = format!("stack: {stack}\n\nvariables:\n{}", lines.concat());
+        self.replace(ENVIRONMENT, "variables:\n", &settings)
     }
 
     /// Replaces the one place in the file at `path` that reads `old`.
@@ -63,7 +65,8 @@ mod tests {
     fn every_published_port_is_moved() {
         let mut files = Files::of_reference_stack();
         let names = files.port_variables();
-        let published = FILES.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).matches("    ports:\n").count());
+        let published =
+            FILES.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).matches("    ports:\n").count());
         assert_eq!(names.len(), published.sum::<usize>(), "a service publishes a port without a variable");
         let variables = names.into_iter().map(|name| (name, "1".to_owned())).collect();
         files.settle("evenkeel-demo", &variables).unwrap();

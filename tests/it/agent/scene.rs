@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub enum Heard {
     Woken(Trigger),
     Deploys,
-    Ended { commit: String, outcome: Outcome },
+    Ended { commit: String, outcome: Box<Outcome> },
     Holds(String),
     Rests,
 }
@@ -41,7 +41,7 @@ impl Audience for Ear {
             Happening::Deploys(_) => Heard::Deploys,
             Happening::Ended(plan, outcome) => {
                 let commit = plan.revision.commit().unwrap().to_owned();
-                Heard::Ended { commit, outcome: outcome.clone() }
+                Heard::Ended { commit, outcome: Box::new(outcome.clone()) }
             }
             Happening::Holds(why) => Heard::Holds(why.to_owned()),
             Happening::Rests => Heard::Rests,
@@ -130,10 +130,7 @@ impl Scene {
         for listed in self.sim.list_containers().await.unwrap() {
             let container = self.sim.inspect_container(&listed.id).await.unwrap();
             if container.state.status == Status::Running {
-                running.insert(
-                    container.name.to_string(),
-                    (container.id, container.spec.image.to_string()),
-                );
+                running.insert(container.name.to_string(), (container.id, container.spec.image.to_string()));
             }
         }
         running
@@ -196,7 +193,7 @@ impl Watcher {
     pub async fn ended(&mut self) -> (String, Outcome) {
         loop {
             if let Heard::Ended { commit, outcome } = self.next().await {
-                return (commit, outcome);
+                return (commit, *outcome);
             }
         }
     }
@@ -242,7 +239,11 @@ impl Watcher {
 }
 
 /// Counts the calls of a kind and fails the first ones.
-pub fn fail_first(sim: &Sim, verb: evenkeel::engine::sim::Verb, most: usize) -> Arc<std::sync::atomic::AtomicUsize> {
+pub fn fail_first(
+    sim: &Sim,
+    verb: evenkeel::engine::sim::Verb,
+    most: usize,
+) -> Arc<std::sync::atomic::AtomicUsize> {
     use evenkeel::engine::sim::Fault;
     use std::sync::atomic::{AtomicUsize, Ordering};
     let count = Arc::new(AtomicUsize::new(0));
