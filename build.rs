@@ -42,10 +42,15 @@ fn reference_stack() -> Result<String, Box<dyn Error>> {
     let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let mut list = "&[".to_owned();
     for file in files {
-        write!(list, "({:?}, include_bytes!({:?})),", file, folder.join(&file))?;
+        let (path, whole) = (text(&file)?, text(&folder.join(&file))?);
+        write!(list, "({path:?}, include_bytes!({whole:?})),")?;
     }
     list.push(']');
     Ok(list)
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| format!("{} is no UTF-8", path.display()))
 }
 
 fn collect(path: &Path, files: &mut BTreeSet<PathBuf>) -> Result<(), Box<dyn Error>> {

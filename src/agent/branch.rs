@@ -14,13 +14,16 @@ use crate::source::{Commit, Repository, SourceError, Watch, watch};
 /// How many earlier commits are tried for the stack's name where the newest one is broken.
 const COMMITS_TRIED: usize = 20;
 
+/// What manifests say: what is desired and what is worth a look, or everything that is wrong with them.
+pub(super) type Manifests = Result<(Arc<Desired>, Vec<String>), String>;
+
 /// What was read of a branch.
 #[derive(Debug)]
 pub(super) struct Reading {
     /// The newest commit.
     pub(super) commit: Commit,
-    /// What it desires, or everything that is wrong with its manifests. Absent where the commit is the known one.
-    pub(super) manifests: Option<Result<Arc<Desired>, String>>,
+    /// What its manifests say. Absent where the commit is the known one.
+    pub(super) manifests: Option<Manifests>,
     /// The stack: that of the manifests, or of the newest commit whose manifests are right.
     pub(super) stack: Option<StackName>,
 }
@@ -34,25 +37,18 @@ pub(super) fn read(follow: &Follow, known: Option<&str>) -> Result<Reading, Sour
     }
     let manifests = resolve(&repository, &commit.id, follow)?;
     let stack = match &manifests {
-        Ok(desired) => Some(desired.stack.clone()),
+        Ok((desired, _)) => Some(desired.stack.clone()),
         Err(_) => stack_before(&repository, &commit.id, follow)?,
     };
     Ok(Reading { commit, manifests: Some(manifests), stack })
 }
 
-/// The manifests of one commit, resolved, or everything that is wrong with them.
-pub(super) fn read_commit(
-    follow: &Follow,
-    commit: &str,
-) -> Result<Result<Arc<Desired>, String>, SourceError> {
+/// What the manifests of one commit say.
+pub(super) fn read_commit(follow: &Follow, commit: &str) -> Result<Manifests, SourceError> {
     resolve(&Repository::open(&follow.repository)?, commit, follow)
 }
 
-fn resolve(
-    repository: &Repository,
-    commit: &str,
-    follow: &Follow,
-) -> Result<Result<Arc<Desired>, String>, SourceError> {
+fn resolve(repository: &Repository, commit: &str, follow: &Follow) -> Result<Manifests, SourceError> {
     let tree = repository.commit_tree(commit)?;
     let request = Request {
         tree: &tree,
@@ -62,7 +58,10 @@ fn resolve(
         revision: Revision::Commit(commit.to_owned()),
     };
     Ok(manifest::resolve(&request)
-        .map(|resolved| Arc::new(resolved.desired))
+        .map(|resolved| {
+            let warnings = resolved.warnings.iter().map(|warning| warning.render(false)).collect();
+            (Arc::new(resolved.desired), warnings)
+        })
         .map_err(|report| report.render(false)))
 }
 
@@ -73,7 +72,7 @@ fn stack_before(
     follow: &Follow,
 ) -> Result<Option<StackName>, SourceError> {
     for earlier in repository.log(commit, COMMITS_TRIED)?.iter().skip(1) {
-        if let Ok(desired) = resolve(repository, &earlier.id, follow)? {
+        if let Ok((desired, _)) = resolve(repository, &earlier.id, follow)? {
             return Ok(Some(desired.stack.clone()));
         }
     }

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::{Notify, watch};
-use tokio::time;
+use tokio::time::{self, Instant};
 use tracing::debug;
 
 use super::schedule;
@@ -30,29 +31,49 @@ impl Interest {
         Self { stack: Some(desired.stack.clone()), shared: networks.chain(volumes).collect() }
     }
 
-    /// Whether `event` may mean that the stack is not as it should be.
-    fn is_met_by(&self, event: &EngineEvent) -> bool {
+    /// How soon it is worth a look that `event` happened; absent if it can't mean that the stack is not as it should
+    /// be.
+    fn urgency(&self, event: &EngineEvent) -> Option<Urgency> {
         let EngineEvent { kind, action, object, stack } = event;
         match kind.as_str() {
-            "container" => stack.is_some() && *stack == self.stack && is_harm_to_container(action),
+            "container" if stack.is_some() && *stack == self.stack => urgency_for_container(action),
             // Whatever happens to one that containers join or mount.
-            "network" | "volume" => self.shared.contains(object) && is_harm_to_shared(action),
-            _ => false,
+            "network" | "volume" if self.shared.contains(object) => urgency_for_shared(action),
+            _ => None,
         }
     }
 }
 
-/// That one was created or started is what a deploy does; it can't make anything worse than the end of another one,
-/// which is told as well.
-fn is_harm_to_container(action: &str) -> bool {
-    matches!(
-        action,
-        "die" | "destroy" | "stop" | "oom" | "rename" | "update" | "pause" | "health_status: unhealthy"
-    )
+/// How soon an event is worth a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    /// What has happened is complete.
+    Now,
+    /// More may follow: `docker rm -f` ends a container first, and removes it somewhat later. To start it in between
+    /// would only be in the way.
+    Soon,
 }
 
-fn is_harm_to_shared(action: &str) -> bool {
-    matches!(action, "destroy" | "remove" | "disconnect")
+/// Longest wait for what may follow.
+const SOON: Duration = Duration::from_millis(250);
+
+/// That one was created or started is what a deploy does; it can't make anything worse than the end of another one,
+/// which is told as well.
+fn urgency_for_container(action: &str) -> Option<Urgency> {
+    match action {
+        "destroy" | "rename" | "update" | "pause" | "health_status: unhealthy" => Some(Urgency::Now),
+        "die" | "stop" | "oom" => Some(Urgency::Soon),
+        _ => None,
+    }
+}
+
+fn urgency_for_shared(action: &str) -> Option<Urgency> {
+    match action {
+        "destroy" | "remove" => Some(Urgency::Now),
+        // A container that ends leaves its networks.
+        "disconnect" => Some(Urgency::Soon),
+        _ => None,
+    }
 }
 
 /// Wakes `wake` for every event that may concern the stack, for ever. After a lost connection it wakes once more: what
@@ -64,13 +85,40 @@ pub(super) async fn listen<E: Engine>(engine: E, interest: watch::Receiver<Inter
         if failures > 0 {
             wake.notify_one();
         }
+        let mut due: Option<Instant> = None;
         let ended = loop {
-            match events.next().await {
+            let then = due.unwrap_or_else(Instant::now);
+            let event = tokio::select! {
+                biased;
+                // Cancel-safe: dropping a sleep forgets only a time that is kept outside of it.
+                () = time::sleep_until(then), if due.is_some() => {
+                    due = None;
+                    wake.notify_one();
+                    continue;
+                }
+                // Cancel-safe: `next` of a stream that stays takes nothing out of it before it is ready.
+                event = events.next() => event,
+            };
+            match event {
                 Some(Ok(event)) => {
                     failures = 0;
-                    if interest.borrow().is_met_by(&event) {
-                        debug!(kind = event.kind, action = event.action, object = event.object, "heard");
-                        wake.notify_one();
+                    let urgency = interest.borrow().urgency(&event);
+                    if let Some(urgency) = urgency {
+                        debug!(
+                            kind = event.kind,
+                            action = event.action,
+                            object = event.object,
+                            ?urgency,
+                            "heard"
+                        );
+                    }
+                    match urgency {
+                        None => {}
+                        Some(Urgency::Soon) => due = due.or_else(|| Some(Instant::now() + SOON)),
+                        Some(Urgency::Now) => {
+                            due = None;
+                            wake.notify_one();
+                        }
                     }
                 }
                 Some(Err(error)) => break error.to_string(),
@@ -104,23 +152,24 @@ mod tests {
             object: object.to_owned(),
             stack: stack.map(|stack| stack.parse().unwrap()),
         };
-        for (kind, action, object, stack, heard) in [
-            ("container", "die", "a", Some("auren-dev"), true),
-            ("container", "destroy", "a", Some("auren-dev"), true),
-            ("container", "health_status: unhealthy", "a", Some("auren-dev"), true),
-            ("container", "health_status: healthy", "a", Some("auren-dev"), false),
-            ("container", "start", "a", Some("auren-dev"), false),
-            ("container", "die", "a", Some("auren-prod"), false),
-            ("container", "die", "a", None, false),
-            ("network", "disconnect", "auren-dev_auren-network", None, true),
-            ("network", "destroy", "auren-dev_auren-network", None, true),
-            ("network", "connect", "auren-dev_auren-network", None, false),
-            ("network", "disconnect", "bridge", None, false),
-            ("image", "delete", "auren-dev_auren-network", None, false),
+        let (now, soon) = (Some(Urgency::Now), Some(Urgency::Soon));
+        for (kind, action, object, stack, urgency) in [
+            ("container", "die", "a", Some("auren-dev"), soon),
+            ("container", "destroy", "a", Some("auren-dev"), now),
+            ("container", "health_status: unhealthy", "a", Some("auren-dev"), now),
+            ("container", "health_status: healthy", "a", Some("auren-dev"), None),
+            ("container", "start", "a", Some("auren-dev"), None),
+            ("container", "die", "a", Some("auren-prod"), None),
+            ("container", "die", "a", None, None),
+            ("network", "disconnect", "auren-dev_auren-network", None, soon),
+            ("network", "destroy", "auren-dev_auren-network", None, now),
+            ("network", "connect", "auren-dev_auren-network", None, None),
+            ("network", "disconnect", "bridge", None, None),
+            ("image", "delete", "auren-dev_auren-network", None, None),
         ] {
             let event = event(kind, action, object, stack);
-            assert_eq!(interest.is_met_by(&event), heard, "{event:?}");
-            assert!(!Interest::default().is_met_by(&event), "nothing is known yet: {event:?}");
+            assert_eq!(interest.urgency(&event), urgency, "{event:?}");
+            assert_eq!(Interest::default().urgency(&event), None, "nothing is known yet: {event:?}");
         }
     }
 }

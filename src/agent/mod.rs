@@ -88,11 +88,10 @@ impl Audience for Silent {
     fn happens(&self, _: Happening<'_>) {}
 }
 
-/// A push changes several files in a moment. It is waited for so long a time in which none changes.
-const QUIET_SOURCE: Duration = Duration::from_millis(50);
-/// The same for the host: `docker rm -f` ends a container first, and removes it somewhat later.
-const QUIET_HOST: Duration = Duration::from_millis(100);
-/// It is never waited for longer than this.
+/// A push changes several files, and a command several containers, in a moment. After the first hint it is waited for so
+/// long a time without another one, ...
+const QUIET: Duration = Duration::from_millis(50);
+/// ... and never for longer than this.
 const QUIET_MOST: Duration = Duration::from_millis(300);
 
 /// Keeps the stack as the branch says, until `stop` is cancelled.
@@ -135,16 +134,16 @@ pub async fn run<E: Engine>(
             () = time::sleep_until(wakeup.at) => wakeup.trigger,
         };
         match trigger {
-            Trigger::SourceChanged => quiet(&source_changed, QUIET_SOURCE).await,
-            Trigger::HostChanged => quiet(&host_changed, QUIET_HOST).await,
+            Trigger::SourceChanged => quiet(&source_changed).await,
+            Trigger::HostChanged => quiet(&host_changed).await,
             Trigger::Startup | Trigger::Poll | Trigger::FullLook | Trigger::Retry => {}
         }
     }
     info!("stopped");
 }
 
-/// Waits until no hint has come for so long.
-async fn quiet(hint: &Notify, moment: Duration) {
+/// Waits until no hint has come for a moment.
+async fn quiet(hint: &Notify) {
     let most = Instant::now() + QUIET_MOST;
-    while Instant::now() < most && time::timeout(moment, hint.notified()).await.is_ok() {}
+    while Instant::now() < most && time::timeout(QUIET, hint.notified()).await.is_ok() {}
 }

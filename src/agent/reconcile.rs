@@ -22,6 +22,9 @@ use crate::model::name::StackName;
 use crate::plan::DesiredDigest;
 use crate::source::{SourceError, Watch};
 
+/// What waits to be tried again where a deploy was cut off and isn't at its end.
+const RECOVERY: &str = "recovery";
+
 /// What the agent knows from one look to the next. All of it can be found out again.
 pub(super) struct Reconciler<'a, E> {
     pub(super) machine: &'a Machine<E>,
@@ -114,17 +117,31 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         }
     }
 
-    /// Ends a deploy of `stack` that was cut off, if there is one. If that fails, so will the next deploy, which tries
-    /// it again first.
-    async fn recover(&mut self, stack: &StackName) {
-        if !matches!(self.machine.ledger().open_deploy(stack), Ok(Some(_))) {
-            return;
+    /// Ends a deploy of `stack` that was cut off, if there is one. Returns whether there is none any more: as long as
+    /// there is, nothing else can be deployed.
+    async fn recover(&mut self, stack: &StackName) -> bool {
+        if matches!(self.machine.ledger().open_deploy(stack), Ok(None)) {
+            return true;
         }
-        if let Err(error) = self.machine.recover_stack(stack, aim::ACTOR, self.audience).await {
-            let text = aim::chain(&error);
-            if self.said.is_news(Topic::Host, &text) {
-                error!(%stack, error = text, "a deploy that was cut off is not at its end");
-            }
+        // What it does on the host wakes the agent again; that must not be a circle.
+        if self.attempts(Aim::Newest).forbids(RECOVERY, Instant::now()) {
+            return false;
+        }
+        let recovered = self.machine.recover_stack(stack, aim::ACTOR, self.audience).await;
+        if let Err(error) = &recovered {
+            let trouble = Trouble { text: aim::chain(error), what: Some(RECOVERY.to_owned()) };
+            self.put_off(Aim::Newest, trouble);
+        }
+        recovered.is_ok()
+    }
+
+    /// Tells what is in the way, and tries again later.
+    fn put_off(&mut self, aim: Aim, trouble: Trouble) {
+        let Trouble { text, what } = trouble;
+        self.attempts(aim).failed(what, Instant::now(), schedule::luck());
+        if self.said.is_news(Topic::Host, &text) {
+            let again = self.attempts(aim).again_at().map(|at| at - Instant::now());
+            warn!(reason = text, ?again, "not done, and tried again");
         }
     }
 
@@ -139,7 +156,9 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         }
         self.look = Instant::now() + schedule::spread(self.follow.look, schedule::luck());
         let Some(stack) = self.stack.clone() else { return };
-        self.recover(&stack).await;
+        if !self.recover(&stack).await {
+            return;
+        }
         match self.pursue(&stack).await {
             // Where something waits to be tried again, it isn't over.
             Ok(()) if self.attempts.iter().all(|attempts| attempts.again_at().is_none()) => {
@@ -147,13 +166,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             }
             Ok(()) => {}
             Err(_) if self.stop.is_cancelled() => {}
-            Err((aim, Trouble { text, what })) => {
-                self.attempts(aim).failed(what, Instant::now(), schedule::luck());
-                if self.said.is_news(Topic::Host, &text) {
-                    let again = self.attempts(aim).again_at().map(|at| at - Instant::now());
-                    warn!(reason = text, ?again, "not done, and tried again");
-                }
-            }
+            Err((aim, trouble)) => self.put_off(aim, trouble),
         }
     }
 
@@ -242,7 +255,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             return Ok(Arc::clone(desired));
         }
         let (follow, id) = (Arc::clone(&self.follow), commit.to_owned());
-        let desired = blocking(move || branch::read_commit(&follow, &id))
+        let (desired, _) = blocking(move || branch::read_commit(&follow, &id))
             .await
             .map_err(|error| aim::chain(&error))?
             .map_err(|report| format!("its manifests are wrong by now:\n{report}"))?;
@@ -329,7 +342,10 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         info!(commit = short(&commit.id), summary = commit.summary, author = commit.author, "new commit");
         self.stack = stack.or(self.stack.take());
         let desired = match manifests {
-            Ok(desired) => {
+            Ok((desired, warnings)) => {
+                for warning in warnings {
+                    warn!(commit = short(&commit.id), "worth a look\n{warning}");
+                }
                 self.interest.send_replace(Interest::of(&desired));
                 self.said.is_over(Topic::Manifests);
                 Some(desired)

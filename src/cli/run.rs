@@ -22,7 +22,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, _: Output) -> anyhow::R
     let machine = select::machine(global).await?;
     let stop = super::apply::stop_on_signal();
     // The log tells it all.
-    agent::run(&machine, &follow, &Silent, &stop).await;
+    Box::pin(agent::run(&machine, &follow, &Silent, &stop)).await;
     Ok(ExitStatus::Done)
 }
 

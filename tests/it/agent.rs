@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use evenkeel::agent::Trigger;
 use evenkeel::apply::Outcome;
-use evenkeel::engine::sim::Verb;
+use evenkeel::apply::state::StateDir;
+use evenkeel::engine::sim::{Behaviour, Verb};
 use evenkeel::model::name::ContainerName;
+use tokio::time::Instant;
 
 use scene::{Heard, Scene, fail_first, manifest, stack};
 
@@ -43,11 +46,10 @@ async fn pushes_are_deployed_and_then_there_is_calm() {
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_changes_nothing_is_recorded_and_touches_nothing() {
     let scene = Scene::new();
-    scene.commit(&manifest("app:1"));
+    let first = scene.commit(&manifest("app:1"));
     scene
         .play(async |agent| {
-            agent.ended().await;
-            agent.rests().await;
+            agent.deployed(&first).await;
             scene.sim.forget_calls();
             let second = scene.commit(&format!("# a comment\n{}", manifest("app:1")));
             assert_eq!(agent.ended().await, (second.clone(), Outcome::Unchanged));
@@ -246,6 +248,53 @@ async fn what_fails_for_a_passing_reason_is_tried_again() {
             assert!(failures > 1 && creations.load(Ordering::Relaxed) > 20, "{failures} failures");
             agent.rests().await;
             agent.stays_calm(2).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_fails_waits_longer_and_longer_and_is_never_quarantined() {
+    let scene = Scene::new();
+    let commit = scene.commit(&manifest("app:1"));
+    scene
+        .play(async |agent| {
+            agent.deployed(&commit).await;
+            let ends = Behaviour { exits: Some((Duration::from_millis(50), 1)), ..Behaviour::default() };
+            scene.sim.change_behaviour(&container("web"), ends);
+            assert!(scene.sim.stop_by_hand(&container("web")));
+            let mut failed = Vec::new();
+            while failed.len() < 12 {
+                let (deployed, outcome) = agent.ended().await;
+                assert!(
+                    matches!(outcome, Outcome::RolledBack { .. } | Outcome::Failed { .. }),
+                    "{outcome:?}"
+                );
+                assert_eq!(deployed, commit);
+                failed.push(Instant::now());
+            }
+            let pauses: Vec<u64> = failed.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+            assert!(pauses[..2].iter().all(|pause| *pause < 10), "{pauses:?}");
+            assert!(pauses[9..].iter().all(|pause| (100..=400).contains(pause)), "{pauses:?}");
+            scene.sim.change_behaviour(&container("web"), Behaviour::default());
+            agent.deployed(&commit).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_that_works_on_the_stack_is_waited_for() {
+    let scene = Scene::new();
+    let commit = scene.commit(&manifest("app:1"));
+    let state = StateDir::open(&scene.folder.path().join("state")).unwrap();
+    let lock = state.lock(&stack(), "evenkeel apply", "2026-01-01T08:00:00Z".parse().unwrap()).unwrap();
+    scene
+        .play(async |agent| {
+            for _ in 0..3 {
+                while !matches!(agent.next().await, Heard::Woken(Trigger::Retry)) {}
+            }
+            assert_eq!(scene.sim.writing_calls(), []);
+            drop(lock);
+            agent.deployed(&commit).await;
         })
         .await;
 }

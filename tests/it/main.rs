@@ -8,6 +8,7 @@
 
 mod common;
 mod agent;
+mod demo;
 mod paper;
 mod apply;
 mod cli;

@@ -62,7 +62,9 @@ pub(super) async fn clean<E: Engine>(
         .buffer_unordered(AT_A_TIME)
         .collect()
         .await;
-    gone.into_iter().for_each(|result| count(result, &mut removed.containers));
+    for result in gone {
+        count(result, &mut removed.containers);
+    }
     for network in engine.list_networks().await? {
         if network.stack.as_ref() == Some(stack) {
             count(engine.remove_network(&network.id).await, &mut removed.networks);

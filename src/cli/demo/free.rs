@@ -87,7 +87,7 @@ fn find_subnet(taken: &[Subnet], luck: u16) -> Result<String, NoSubnet> {
         let [high, low] = luck.wrapping_add(step).to_be_bytes();
         let candidate = format!("10.{high}.{low}.0/24");
         let is_free = |subnet: &Subnet| taken.iter().all(|other| !subnet.overlaps(*other));
-        if Subnet::parse(&candidate).filter(is_free).is_some() {
+        if Subnet::parse(&candidate).is_some_and(|subnet| is_free(&subnet)) {
             return Ok(candidate);
         }
     }

@@ -57,15 +57,15 @@ pub(super) async fn demo(global: &Global, args: &DemoArgs, output: Output) -> an
         Ok(docker) => {
             let name = docker.server().await?.name;
             let machine = Machine::open(docker, &folder.path().join("state"), Host::This)?;
-            Demo { machine, folder: folder.path(), broken, output }.show(&name).await
+            let demo = Demo { machine, folder: folder.path(), broken, output };
+            Box::pin(demo.show(&name)).await
         }
         Err(why) => {
             let state = folder.path().join("state");
             let machine = Machine::open(simulated::host(&broken), &state, Host::Other)?;
             let machine = machine.with_prober(Box::new(simulated::Answerer));
-            Demo { machine, folder: folder.path(), broken, output }
-                .show(&format!("a simulated engine, as {why}"))
-                .await
+            let demo = Demo { machine, folder: folder.path(), broken, output };
+            Box::pin(demo.show(&format!("a simulated engine, as {why}"))).await
         }
     };
     folder.close().context("the folder of the demo can't be removed")?;

@@ -33,8 +33,10 @@ impl Files {
 
     /// Gives the environment `dev` another stack name and these variables.
     pub(super) fn settle(&mut self, stack: &str, variables: &BTreeMap<String, String>) -> anyhow::Result<()> {
-        let lines: String = variables.iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
-        self.replace(ENVIRONMENT, "variables:\n", &format!("stack: {stack}\n\nvariables:\n{lines}"))
+        let lines: Vec<String> =
+            variables.iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
+        let settings = format!("stack: {stack}\n\nvariables:\n{}", lines.concat());
+        self.replace(ENVIRONMENT, "variables:\n", &settings)
     }
 
     /// Replaces the one place in the file at `path` that reads `old`.

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub enum Heard {
     Woken(Trigger),
     Deploys,
-    Ended { commit: String, outcome: Outcome },
+    Ended { commit: String, outcome: Box<Outcome> },
     Holds(String),
     Rests,
 }
@@ -41,7 +41,7 @@ impl Audience for Ear {
             Happening::Deploys(_) => Heard::Deploys,
             Happening::Ended(plan, outcome) => {
                 let commit = plan.revision.commit().unwrap().to_owned();
-                Heard::Ended { commit, outcome: outcome.clone() }
+                Heard::Ended { commit, outcome: Box::new(outcome.clone()) }
             }
             Happening::Holds(why) => Heard::Holds(why.to_owned()),
             Happening::Rests => Heard::Rests,
@@ -193,7 +193,7 @@ impl Watcher {
     pub async fn ended(&mut self) -> (String, Outcome) {
         loop {
             if let Heard::Ended { commit, outcome } = self.next().await {
-                return (commit, outcome);
+                return (commit, *outcome);
             }
         }
     }
