@@ -51,7 +51,7 @@ pub(super) struct Agreed<'a> {
 }
 
 /// Plans, shows the plan, and asks if need be. What was cut off before is ended first.
-pub(super) async fn agree(wish: Wish<'_>, output: Output) -> anyhow::Result<Result<Agreed<'_>, Ended>> {
+pub(super) async fn agree(mut wish: Wish<'_>, output: Output) -> anyhow::Result<Result<Agreed<'_>, Ended>> {
     let Wish { machine, desired, .. } = wish;
     let bars = Bars::new(output);
     let signals = Signals::listen(output);
@@ -62,8 +62,12 @@ pub(super) async fn agree(wish: Wish<'_>, output: Output) -> anyhow::Result<Resu
     output.say(&to_text(&plan, Layout { colour: true, width: output.width }));
     if !plan.is_empty() {
         warn_of_quarantine(machine, &plan, output)?;
-        if !wish.yes && wish.accepted.is_none() && !is_confirmed(wish.question, &signals).await? {
-            return Ok(Err(Ended::Declined));
+        if !wish.yes && wish.accepted.is_none() {
+            if !is_confirmed(wish.question, &signals).await? {
+                return Ok(Err(Ended::Declined));
+            }
+            // Whoever has read this very plan has agreed to its removals, too.
+            wish.accepted = Some(plan.id.clone());
         }
         output.say("");
     }

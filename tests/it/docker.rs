@@ -6,8 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use bollard::query_parameters::EventsOptionsBuilder;
-use evenkeel::engine::Engine;
 use evenkeel::engine::docker::Docker;
+use evenkeel::engine::{Engine, EngineError};
 use evenkeel::model::live::{LiveContainer, Status};
 use evenkeel::model::name::StackName;
 use evenkeel::model::spec::RestartPolicy;
@@ -31,7 +31,9 @@ pub struct Stage {
     pub stack: StackName,
     pub image: String,
     folder: TempDir,
-    _cleanup: Cleanup,
+    /// Dropped last of all that is here.
+    #[expect(dead_code, reason = "it works by being dropped")]
+    cleanup: Cleanup,
 }
 
 impl Stage {
@@ -41,10 +43,10 @@ impl Stage {
         let image = TestImage::plain();
         image.ensure(&docker).await;
         let stack = unique_stack();
-        let _cleanup = Cleanup(stack.clone());
+        let cleanup = Cleanup(stack.clone());
         let folder = tempfile::tempdir().unwrap();
         let image = image.reference.to_string();
-        Some(Self { docker, stack, image, folder, _cleanup })
+        Some(Self { docker, stack, image, folder, cleanup })
     }
 
     pub fn path(&self) -> &Path {
@@ -101,22 +103,16 @@ impl Stage {
         let mut containers = Vec::new();
         for container in listed {
             if container.summary.stack.as_ref() == Some(&self.stack) {
-                containers.push(self.docker.inspect_container(&container.id).await.unwrap());
+                match self.docker.inspect_container(&container.id).await {
+                    Ok(container) => containers.push(container),
+                    // A deploy that goes on at the same time has removed it since.
+                    Err(EngineError::NotFound { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
         }
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         containers
-    }
-
-    /// The one running container of a service.
-    #[track_caller]
-    pub fn running<'a>(&self, containers: &'a [LiveContainer], service: &str) -> &'a LiveContainer {
-        let mut running = containers.iter().filter(|container| {
-            container.instance.service.as_str() == service && container.state.status == Status::Running
-        });
-        let found = running.next().unwrap_or_else(|| panic!("{service} doesn't run: {containers:#?}"));
-        assert!(running.next().is_none(), "{service} runs twice: {containers:#?}");
-        found
     }
 
     /// What makes a container the same as before, for whoever uses it.
@@ -144,6 +140,17 @@ impl Stage {
         let of_stack = events.into_iter().filter(|event| format!("{event:?}").contains(name));
         of_stack.map(|event| format!("{} {:?}", event.action.unwrap_or_default(), event.actor)).collect()
     }
+}
+
+/// The one running container of a service.
+#[track_caller]
+pub fn running<'a>(containers: &'a [LiveContainer], service: &str) -> &'a LiveContainer {
+    let mut running = containers.iter().filter(|container| {
+        container.instance.service.as_str() == service && container.state.status == Status::Running
+    });
+    let found = running.next().unwrap_or_else(|| panic!("{service} doesn't run: {containers:#?}"));
+    assert!(running.next().is_none(), "{service} runs twice: {containers:#?}");
+    found
 }
 
 /// What a run of the program came to.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Stage;
+use super::{Stage, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_merged_in_order() {
@@ -13,7 +13,7 @@ async fn files_are_merged_in_order() {
     fs::write(stage.path().join("more.yaml"), "services: {web: {environment: {B: more}}}\n").unwrap();
     stage.run("-f compose.yaml -f more.yaml apply --yes").ends_with(0);
     let containers = stage.containers().await;
-    let environment = &stage.running(&containers, "web").spec.environment;
+    let environment = &running(&containers, "web").spec.environment;
     let value = |key: &str| environment[key].expose().to_owned();
     assert_eq!((value("A"), value("B")), ("base".to_owned(), "more".to_owned()));
     let plan = stage.run("-f compose.yaml plan").ends_with(0).stdout;
@@ -48,11 +48,11 @@ async fn hostile_names_and_values_arrive_as_they_are_and_fool_no_terminal() {
     stage.compose(&services);
     let first = stage.apply().ends_with(0);
     let containers = stage.containers().await;
-    let spec = &stage.running(&containers, "A.b_c-D").spec;
+    let spec = &running(&containers, "A.b_c-D").spec;
     assert_eq!(spec.environment["SHELL_ME"].expose(), "$(touch /tmp/x); `id` ' \" $HOME");
     assert_eq!(spec.environment["LINES"].expose(), "one\ntwo\r\nthree");
     assert_eq!(spec.environment["WITH SPACE"].expose(), "= = =");
-    stage.running(&containers, &long);
+    running(&containers, &long);
     // The way back from Docker gives the same, so there is nothing to do.
     let second = stage.apply().ends_with(0).says("nothing to do");
     stage.compose(&services.replace("title", "other").replace("abc", "ABC"));

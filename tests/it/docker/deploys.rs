@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use evenkeel::model::live::Status;
 use evenkeel::model::spec::RestartPolicy;
 
-use super::{Stage, eventually};
+use super::{Stage, eventually, running};
 
 /// Three services that need each other, each up when its probe is good.
 const CHAIN: &str = "
@@ -33,10 +33,10 @@ async fn the_first_deploy_goes_in_order_and_the_second_does_nothing() {
     let place = |text: &str| first.stderr.find(text).unwrap_or_else(|| panic!("no {text}: {}", first.stderr));
     assert!(place("✓ db ") < place("✓ cache ") && place("✓ cache ") < place("✓ app "), "{}", first.stderr);
     let containers = stage.containers().await;
-    let started = |service: &str| stage.running(&containers, service).state.started_at.clone();
+    let started = |service: &str| running(&containers, service).state.started_at.clone();
     assert!(started("db") < started("cache") && started("cache") < started("app"));
-    assert_eq!(stage.running(&containers, "db").spec.restart, RestartPolicy::Always);
-    assert_eq!(stage.running(&containers, "app").name.as_str(), format!("{}-app-1", stage.stack));
+    assert_eq!(running(&containers, "db").spec.restart, RestartPolicy::Always);
+    assert_eq!(running(&containers, "app").name.as_str(), format!("{}-app-1", stage.stack));
 
     let since = jiff::Timestamp::now();
     stage.apply().ends_with(0).says("nothing to do");
@@ -117,7 +117,7 @@ async fn a_service_in_no_manifest_is_stopped_and_kept() {
     // It was kept for nothing but this.
     stage.compose(two);
     stage.apply().ends_with(0);
-    assert_eq!(stage.running(&stage.containers().await, "old").id, old.id);
+    assert_eq!(running(&stage.containers().await, "old").id, old.id);
 }
 
 #[tokio::test(flavor = "multi_thread")]

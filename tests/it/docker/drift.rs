@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::Stage;
+use evenkeel::engine::{Engine, UpdateContainer};
+use evenkeel::model::spec::Resources;
+
+use super::{Stage, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_was_removed_comes_back_and_a_stopped_one_is_started() {
@@ -10,9 +13,8 @@ async fn a_container_that_was_removed_comes_back_and_a_stopped_one_is_started() 
     stage.compose("\n  web:\n    image: IMAGE\n    stop_grace_period: 1s\n  db:\n    image: IMAGE\n    stop_grace_period: 1s\n");
     stage.apply().ends_with(0);
     let before = stage.containers().await;
-    let (db, web) = (stage.running(&before, "db").id.clone(), stage.running(&before, "web").id.clone());
+    let (db, web) = (running(&before, "db").id.clone(), running(&before, "web").id.clone());
     let engine = &stage.docker;
-    use evenkeel::engine::Engine;
     engine.stop_container(&web, Some(Duration::from_secs(1))).await.unwrap();
     engine.remove_container(&web).await.unwrap();
     engine.stop_container(&db, Some(Duration::from_secs(1))).await.unwrap();
@@ -24,15 +26,13 @@ async fn a_container_that_was_removed_comes_back_and_a_stopped_one_is_started() 
     assert_eq!(plan.matches("drift").count(), 2, "{plan}");
     stage.apply().ends_with(0);
     let after = stage.containers().await;
-    assert_eq!(stage.running(&after, "db").id, db, "a container that is only stopped is started");
-    assert_ne!(stage.running(&after, "web").id, web);
+    assert_eq!(running(&after, "db").id, db, "a container that is only stopped is started");
+    assert_ne!(running(&after, "web").id, web);
     stage.apply().ends_with(0).says("nothing to do");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_was_changed_by_hand_is_changed_back_in_place() {
-    use evenkeel::engine::{Engine, UpdateContainer};
-    use evenkeel::model::spec::Resources;
     let Some(stage) = Stage::new().await else { return };
     stage.compose("\n  web:\n    image: IMAGE\n    stop_grace_period: 1s\n    deploy: {resources: {limits: {memory: 64M}}}\n");
     stage.apply().ends_with(0);

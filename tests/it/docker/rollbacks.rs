@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Stage;
+use super::{Stage, running};
 
 /// A configuration repository with Git, of one service.
 struct Shop {
@@ -50,7 +50,7 @@ impl Shop {
 
     async fn web(&self) -> String {
         let containers = self.stage.containers().await;
-        self.stage.running(&containers, "web").id.to_string()
+        running(&containers, "web").id.to_string()
     }
 }
 
