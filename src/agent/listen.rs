@@ -55,7 +55,7 @@ enum Urgency {
 }
 
 /// Longest wait for what may follow.
-const SOON: Duration = Duration::from_millis(250);
+const SOON: Duration = Duration::from_millis(500);
 
 /// That one was created or started is what a deploy does; it can't make anything worse than the end of another one,
 /// which is told as well.

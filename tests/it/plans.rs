@@ -21,7 +21,9 @@ fn planned(paper: &Paper, desired: &Desired) -> Plan {
 
 fn refused(paper: &Paper, desired: &Desired) -> String {
     let refusals = plan(desired, &paper.live, &paper.last, host(&key())).unwrap_err();
-    refusals.0.iter().map(|refusal| format!("{refusal}\nhint: {}\n", refusal.hint)).collect()
+    let texts: Vec<String> =
+        refusals.0.iter().map(|refusal| format!("{refusal}\nhint: {}\n", refusal.hint)).collect();
+    texts.concat()
 }
 
 /// The text without the id, which changes with every field that is ever added.

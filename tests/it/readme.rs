@@ -44,7 +44,7 @@ fn blocks() -> Vec<Vec<String>> {
 struct Sandbox {
     folder: TempDir,
     /// Removed when the test ends.
-    _stacks: Vec<Cleanup>,
+    stacks: Vec<Cleanup>,
 }
 
 impl Sandbox {
@@ -67,7 +67,7 @@ impl Sandbox {
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_evenkeel"), folder.path().join("bin/evenkeel"))
             .unwrap();
         let stacks = vec![Cleanup(dev), Cleanup(files)];
-        Self { folder, _stacks: stacks }
+        Self { folder, stacks }
     }
 
     /// Gives the shop that was just laid out a stack and a port of its own in every environment.
@@ -78,13 +78,13 @@ impl Sandbox {
             let text: Vec<String> = fs::read_to_string(&path)
                 .unwrap()
                 .lines()
-                .map(|line| match line.trim_start().starts_with("WEB_PORT:") {
-                    true => format!("  WEB_PORT: {}", unique_port()),
-                    false => line.to_owned(),
+                .map(|line| {
+                    let is_port = line.trim_start().starts_with("WEB_PORT:");
+                    if is_port { format!("  WEB_PORT: {}", unique_port()) } else { line.to_owned() }
                 })
                 .collect();
             fs::write(&path, format!("stack: {stack}\n{}\n", text.join("\n"))).unwrap();
-            self._stacks.push(Cleanup(stack));
+            self.stacks.push(Cleanup(stack));
         }
     }
 
@@ -124,8 +124,8 @@ fn ports() -> String {
         "REDIS_EXPORTER",
         "POSTGRES_EXPORTER",
     ];
-    let ports: String = names.iter().map(|name| format!("  {name}_PORT: {}\n", unique_port())).collect();
-    format!("  AUREN_SUBNET: {}0/24\n{ports}", crate::common::names::unique_subnet())
+    let ports: Vec<String> = names.iter().map(|name| format!("  {name}_PORT: {}\n", unique_port())).collect();
+    format!("  AUREN_SUBNET: {}0/24\n{}", crate::common::names::unique_subnet(), ports.concat())
 }
 
 /// Puts the stand-in under the name that a new repository begins with, answering where that image would, until the
