@@ -138,6 +138,10 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// [`EngineError::Conflict`] if it runs.
     fn remove_container(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
+    /// Kills a container if it runs and removes it, in one call: `docker rm -f`. Only `demo` and tests use it, on
+    /// containers that they made.
+    fn discard_container(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
     /// Gives a container another name. Giving it its own is no error.
     ///
     /// # Errors

@@ -126,6 +126,22 @@ fn what_people_did_on_the_host_is_drift() {
 }
 
 #[test]
+fn a_container_that_is_being_removed_is_as_good_as_gone() {
+    let wanted = two_services();
+    let mut paper = deployed(&wanted);
+    paper.container("redis").state.status = Status::Dead;
+    let plan = planned(&paper, &wanted);
+    insta::assert_snapshot!(text(&plan), @"
+    Plan for auren-dev at 3f9c1e2, 1 to change, 1 unchanged  plan ID
+    infrastructure
+      + redis   create   gone from the host   drift
+    ");
+    paper.carry_out(&plan, usize::MAX);
+    assert_eq!(paper.container("redis").name.as_str(), "auren-dev-redis-1");
+    assert!(planned(&paper, &wanted).is_empty());
+}
+
+#[test]
 fn a_moved_tag_is_a_change_of_the_image() {
     let wanted = two_services();
     let mut paper = deployed(&wanted);

@@ -110,8 +110,7 @@ impl<E: Engine> Play<'_, E> {
         self.stage.reset();
         self.stage.at(Instant::now(), &self.stage.bold(&format!("$ docker rm -f {name}")));
         let engine = self.machine.engine();
-        engine.stop_container(&old, Some(Duration::ZERO)).await?;
-        engine.remove_container(&old).await?;
+        engine.discard_container(&old).await?;
         let back = loop {
             let ended = self.until_ended().await?;
             // The agent may have looked just while the container went away.

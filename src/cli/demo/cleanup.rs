@@ -1,7 +1,5 @@
 //! Removes all that a demonstration made on the host, however it ended.
 
-use std::time::Duration;
-
 use anyhow::anyhow;
 use futures_util::stream::{self, StreamExt};
 
@@ -55,10 +53,7 @@ pub(super) async fn clean<E: Engine>(
     };
     let own = containers(engine, stack).await?;
     let gone: Vec<_> = stream::iter(own)
-        .map(|listed| async move {
-            engine.stop_container(&listed.id, Some(Duration::ZERO)).await?;
-            engine.remove_container(&listed.id).await
-        })
+        .map(|listed| async move { engine.discard_container(&listed.id).await })
         .buffer_unordered(AT_A_TIME)
         .collect()
         .await;

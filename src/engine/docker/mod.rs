@@ -221,7 +221,11 @@ impl Engine for Docker {
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError> {
-        self.drop_container(id).await
+        self.drop_container(id, false).await
+    }
+
+    async fn discard_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.drop_container(id, true).await
     }
 
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<(), EngineError> {

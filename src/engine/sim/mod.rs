@@ -291,6 +291,16 @@ impl Engine for Sim {
         self.call(Verb::RemoveContainer, self.shown(id), act).await
     }
 
+    async fn discard_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let act = async |sim: &Self| {
+            let mut world = sim.world();
+            // One that is gone already is no error.
+            let _ = world.stopped(id, 137);
+            world.remove(id)
+        };
+        self.call(Verb::RemoveContainer, self.shown(id), act).await
+    }
+
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<(), EngineError> {
         let act = async |sim: &Self| sim.world().rename(id, name);
         self.call(Verb::RenameContainer, self.shown(id), act).await
