@@ -6,7 +6,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::aim::{self, Aim, Stays, Trouble};
 use super::branch::{self, Descent, Reading};
