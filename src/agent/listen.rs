@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{self, Instant};
 use tracing::debug;
 
 use super::schedule;
-use crate::engine::{Engine, EngineEvent};
+use crate::engine::{Engine, EngineError, EngineEvent};
 use crate::model::desired::Desired;
 use crate::model::name::StackName;
 
@@ -54,8 +55,24 @@ enum Urgency {
     Soon,
 }
 
-/// Longest wait for what may follow.
-const SOON: Duration = Duration::from_millis(500);
+/// How long it is waited for what may follow, from the last event on, ...
+const SOON: Duration = Duration::from_millis(250);
+/// ... and from the first one on.
+const SOON_MOST: Duration = Duration::from_secs(1);
+
+/// When to look because of events after which more may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pending {
+    first: Instant,
+    due: Instant,
+}
+
+impl Pending {
+    fn after(earlier: Option<Self>, now: Instant) -> Self {
+        let first = earlier.map_or(now, |pending| pending.first);
+        Self { first, due: (now + SOON).min(first + SOON_MOST) }
+    }
+}
 
 /// That one was created or started is what a deploy does; it can't make anything worse than the end of another one,
 /// which is told as well.
@@ -81,50 +98,15 @@ fn urgency_for_shared(action: &str) -> Option<Urgency> {
 pub(super) async fn listen<E: Engine>(engine: E, interest: watch::Receiver<Interest>, wake: Arc<Notify>) {
     let mut failures: u32 = 0;
     loop {
-        let mut events = engine.events();
+        let events = engine.events();
         if failures > 0 {
             wake.notify_one();
         }
-        let mut due: Option<Instant> = None;
-        let ended = loop {
-            let then = due.unwrap_or_else(Instant::now);
-            let event = tokio::select! {
-                biased;
-                // Cancel-safe: dropping a sleep forgets only a time that is kept outside of it.
-                () = time::sleep_until(then), if due.is_some() => {
-                    due = None;
-                    wake.notify_one();
-                    continue;
-                }
-                // Cancel-safe: `next` of a stream that stays takes nothing out of it before it is ready.
-                event = events.next() => event,
-            };
-            match event {
-                Some(Ok(event)) => {
-                    failures = 0;
-                    let urgency = interest.borrow().urgency(&event);
-                    if let Some(urgency) = urgency {
-                        debug!(
-                            kind = event.kind,
-                            action = event.action,
-                            object = event.object,
-                            ?urgency,
-                            "heard"
-                        );
-                    }
-                    match urgency {
-                        None => {}
-                        Some(Urgency::Soon) => due = due.or_else(|| Some(Instant::now() + SOON)),
-                        Some(Urgency::Now) => {
-                            due = None;
-                            wake.notify_one();
-                        }
-                    }
-                }
-                Some(Err(error)) => break error.to_string(),
-                None => break "the engine ended the stream of events".to_owned(),
-            }
-        };
+        let mut ear = Ear { interest: &interest, wake: &wake, pending: None, heard: false };
+        let ended = ear.hear(events).await;
+        if ear.heard {
+            failures = 0;
+        }
         debug!(ended, "not listening to the engine");
         loop {
             failures = failures.saturating_add(1);
@@ -136,9 +118,68 @@ pub(super) async fn listen<E: Engine>(engine: E, interest: watch::Receiver<Inter
     }
 }
 
+/// Listens to one connection.
+struct Ear<'a> {
+    interest: &'a watch::Receiver<Interest>,
+    wake: &'a Notify,
+    pending: Option<Pending>,
+    /// Whether it has heard anything at all.
+    heard: bool,
+}
+
+impl Ear<'_> {
+    /// Listens until the connection ends. Returns why it did.
+    async fn hear(&mut self, mut events: BoxStream<'static, Result<EngineEvent, EngineError>>) -> String {
+        loop {
+            let due = self.pending.map_or_else(Instant::now, |pending| pending.due);
+            let event = tokio::select! {
+                biased;
+                // Cancel-safe: dropping a sleep forgets only a time that is kept outside of it.
+                () = time::sleep_until(due), if self.pending.is_some() => {
+                    self.look();
+                    continue;
+                }
+                // Cancel-safe: nothing is taken out of the stream before it is ready, and the stream stays.
+                event = events.next() => event,
+            };
+            match event {
+                Some(Ok(event)) => self.take(&event),
+                Some(Err(error)) => return error.to_string(),
+                None => return "the engine ended the stream of events".to_owned(),
+            }
+        }
+    }
+
+    fn take(&mut self, event: &EngineEvent) {
+        self.heard = true;
+        let Some(urgency) = self.interest.borrow().urgency(event) else { return };
+        let EngineEvent { kind, action, object, .. } = event;
+        debug!(kind, action, object, ?urgency, "heard");
+        match urgency {
+            Urgency::Now => self.look(),
+            Urgency::Soon => self.pending = Some(Pending::after(self.pending, Instant::now())),
+        }
+    }
+
+    fn look(&mut self) {
+        self.pending = None;
+        self.wake.notify_one();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_waited_for_what_may_follow_but_not_for_ever() {
+        let now = Instant::now();
+        let first = Pending::after(None, now);
+        assert_eq!(first.due, now + SOON);
+        let second = Pending::after(Some(first), now + SOON / 2);
+        assert_eq!(second, Pending { first: now, due: now + SOON / 2 + SOON });
+        assert_eq!(Pending::after(Some(second), now + SOON_MOST).due, now + SOON_MOST);
+    }
 
     #[test]
     fn only_what_may_harm_the_stack_is_heard_of() {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use evenkeel::engine::Engine;
 use evenkeel::model::name::StackName;
 
-use crate::common::docker::{Cleanup, docker, host};
+use crate::common::docker::{docker, host};
 
 fn demo(arguments: &[&str], folder: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
@@ -82,9 +82,8 @@ async fn on_docker_it_leaves_nothing_behind() {
     let output = tokio::task::spawn_blocking(move || demo(&[], &place)).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let name = text.split("docker rm -f ").nth(1).and_then(|rest| rest.split("-grafana").next());
+    // Nothing is cleaned up here: by the beginning of a name, what another demo made would be taken for this one's.
     let stack: StackName = name.unwrap_or("evenkeel-demo").parse().unwrap();
-    let _cleanup = Cleanup(stack.clone());
-
     let text = told(&output, folder.path());
     assert!(text.starts_with("Evenkeel on Docker"), "{text}");
     let containers = docker.list_containers().await.unwrap();

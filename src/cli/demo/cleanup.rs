@@ -71,7 +71,11 @@ pub(super) async fn clean<E: Engine>(
         }
     }
     for image in images {
-        count(engine.remove_image(image).await, &mut removed.images);
+        match engine.remove_image(image).await {
+            // Somebody else has begun to use it.
+            Err(EngineError::Conflict { .. }) => {}
+            result => count(result, &mut removed.images),
+        }
     }
     match failures.into_iter().next() {
         None => Ok(removed),

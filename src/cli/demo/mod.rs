@@ -119,6 +119,9 @@ impl<E: Engine> Demo<'_, E> {
         let took = elapsed(began.elapsed());
         let cleaning = Instant::now();
         let cleaned = cleanup::clean(engine, &stack, &images).await;
+        if let (Err(_), Err(error)) = (&told, &cleaned) {
+            self.output.error(error);
+        }
         told?;
         let cleanup::Removed { containers, networks, volumes, images } = cleaned?;
         let removed =

@@ -148,6 +148,45 @@ fn web(containers: &[LiveContainer]) -> Vec<&str> {
         .collect()
 }
 
+#[test]
+fn what_can_never_be_followed_is_an_error_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("plain")).unwrap();
+    init(&path("empty.git"), true);
+    init(&path("several"), false);
+    for name in ["dev", "prod"] {
+        fs::create_dir_all(path("several/environments").join(name)).unwrap();
+        fs::write(path("several/environments").join(name).join("environment.yaml"), "{}").unwrap();
+    }
+    let git = Repository::open(path("several")).unwrap();
+    let mut index = git.index().unwrap();
+    index.add_all(["*"], IndexAddOption::DEFAULT, None).unwrap();
+    let tree = git.find_tree(index.write_tree().unwrap()).unwrap();
+    let author = Signature::now("Ada", "ada@example.org").unwrap();
+    git.commit(Some("refs/heads/main"), &author, &author, "one", &tree, &[]).unwrap();
+    for (repository, arguments, expected) in [
+        ("nowhere", vec!["run"], vec!["does not exist", "hint: "]),
+        ("plain", vec!["run"], vec!["not a Git repository", "git init"]),
+        ("empty.git", vec!["run"], vec!["no commits yet", "hint: "]),
+        ("several", vec!["run"], vec!["several environments", "dev, prod"]),
+        ("several", vec!["--env", "test", "run"], vec!["no environment `test`", "dev, prod"]),
+        ("several", vec!["run", "--branch", "new"], vec!["`new` is not a branch", "main"]),
+        ("several", vec!["run", "--rev", "HEAD"], vec!["follows a branch", "--branch"]),
+        ("several", vec!["run", "-f", "compose.yaml"], vec!["follows a repository", "apply"]),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        command.arg("--repo").arg(path(repository)).arg("--state").arg(path("state"));
+        let output = command.args(&arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        for part in expected {
+            assert!(said.contains(part), "{repository} {arguments:?}: {said}");
+        }
+    }
+    assert!(!path("state").exists(), "nothing is made before it is known what to follow");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_deploys_and_a_kill_in_the_middle_is_survived() {
     let Some(docker) = docker().await else { return };
