@@ -25,7 +25,7 @@ use crate::model::live::Live;
 use crate::model::name::StackName;
 use crate::plan::fields::DigestKey;
 use crate::plan::refusal::Refused;
-use crate::plan::{LastApplied, Plan, PlanId, check, normal, plan};
+use crate::plan::{LastApplied, Plan, PlanId, check, content, normal, plan};
 
 /// A host: its engine and the state folder.
 pub struct Machine<E> {
@@ -196,7 +196,12 @@ impl<E: Engine> Machine<E> {
             desired.services.values().map(|service| service.spec.image.clone()).collect::<BTreeSet<_>>();
         let live = observe(&self.engine, &desired.stack, &references).await?;
         let files = self.files.root().to_string_lossy();
-        let plan = plan(desired, &live, last, normal::Host { key: &self.key, files: &files })?;
+        let mut plan = plan(desired, &live, last, normal::Host { key: &self.key, files: &files })?;
+        content::explain(&mut plan, |digest| {
+            let known = desired.contents.get(digest).cloned();
+            // What can't be read any more is only not shown.
+            known.or_else(|| self.files.read_back(digest).ok().flatten())
+        });
         let violations = check::check(&plan, &live);
         if violations.is_empty() { Ok((plan, live)) } else { Err(DeployError::Bug(violations)) }
     }

@@ -184,7 +184,8 @@ pub struct StepFailure {
 /// in good order, use `stop`.
 pub async fn apply<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
     let span = info_span!("apply", stack = %run.plan.stack, deploy = %run.deploy);
-    run_plan(engine, run).instrument(span).await
+    // On the heap: a deploy is many calls of the engine deep.
+    Box::pin(run_plan(engine, run)).instrument(span).await
 }
 
 async fn run_plan<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
@@ -211,7 +212,7 @@ async fn run_plan<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
         stack: &plan.stack,
         contents: run.contents,
         direction: Direction::Forward,
-        names: Names::of_plan(plan, &listed),
+        names: Names::of_plan(plan, &listed, run.contents),
         secrets: Secrets::of_plan(plan),
         made: step::Made::default(),
         halt: run.stop.child_token(),

@@ -62,7 +62,8 @@ pub async fn recover<E: Engine>(
 ) -> Result<Option<Recovered>, LedgerError> {
     let Some(unfinished) = off_the_loop(|| tools.ledger.open_deploy(stack))? else { return Ok(None) };
     let span = info_span!("recover", %stack, deploy = %unfinished.deploy.id);
-    run(engine, tools, course(unfinished)).instrument(span).await.map(Some)
+    // On the heap: a way back is many calls of the engine deep.
+    Box::pin(run(engine, tools, course(unfinished))).instrument(span).await.map(Some)
 }
 
 async fn run<E: Engine>(engine: &E, tools: Tools<'_>, course: Course) -> Result<Recovered, LedgerError> {

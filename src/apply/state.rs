@@ -84,15 +84,17 @@ impl Drop for Lock {
 }
 
 impl StateDir {
-    /// Opens the state folder at `path`, an absolute path, and makes it if it isn't there.
+    /// Opens the state folder at `path` and makes it if it isn't there.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let failed = |source| StateError::Io { path: path.to_owned(), doing: "made", source };
         if !path.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         }
-        let key = key(path)?;
-        Ok(Self { path: path.to_owned(), key })
+        // The engine is told of files below it, and knows nothing of this process's working directory.
+        let path = path.canonicalize().map_err(failed)?;
+        let key = key(&path)?;
+        Ok(Self { path, key })
     }
 
     /// The folder.

@@ -101,7 +101,8 @@ impl StepError {
     /// Whether the same step may succeed later though nothing that is desired changes.
     fn is_transient(&self) -> bool {
         match self {
-            Self::Engine(error) => error.is_transient(),
+            // Whoever forbids us the engine has nothing against what is desired.
+            Self::Engine(error) => error.is_transient() || matches!(error, EngineError::Denied { .. }),
             // A full disk is no fault of what is desired.
             Self::Files(FilesError::Io { .. }) | Self::Ledger(_) | Self::Halted => true,
             Self::Gate(_)
@@ -123,6 +124,9 @@ const PAUSES_BACK: [Duration; 4] =
 
 /// Most log lines of a container that failed.
 const LOG_LINES: u32 = 20;
+
+/// Longest wait for them.
+const LOG_WITHIN: Duration = Duration::from_secs(2);
 
 impl<E: Engine> Site<'_, E> {
     /// Carries out one action.
@@ -176,8 +180,11 @@ impl<E: Engine> Site<'_, E> {
         let target = words::target_of(action);
         let container = target.as_ref().and_then(|target| self.resolve(target).ok());
         let log_tail = match container {
-            // The reason is worth having, but nothing is lost without it.
-            Some(container) => self.engine.logs(&container, LOG_LINES).await.unwrap_or_default(),
+            Some(container) => {
+                let lines = time::timeout(LOG_WITHIN, self.engine.logs(&container, LOG_LINES)).await;
+                // The last words are worth having, but not that the way back waits for them.
+                lines.ok().and_then(Result::ok).unwrap_or_default()
+            }
             None => Vec::new(),
         };
         StepFailure {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use crate::engine::ListedContainer;
+use crate::model::desired::RepositoryContent;
 use crate::model::live::Live;
 use crate::model::name::{ContainerId, Instance, ServiceName};
+use crate::model::spec::ContentDigest;
 use crate::plan::Plan;
 use crate::plan::step::{Action, Target};
 
@@ -15,12 +17,18 @@ pub(super) struct Names {
     instances: BTreeMap<ContainerId, Instance>,
     /// Docker's names, for containers that are no instance in this plan.
     containers: BTreeMap<ContainerId, String>,
+    /// Where in the repository the contents are.
+    paths: BTreeMap<ContentDigest, String>,
     /// Services of which there are several containers: those are told by their number.
     numbered: BTreeSet<ServiceName>,
 }
 
 impl Names {
-    pub(super) fn of_plan(plan: &Plan, listed: &[ListedContainer]) -> Self {
+    pub(super) fn of_plan(
+        plan: &Plan,
+        listed: &[ListedContainer],
+        contents: &BTreeMap<ContentDigest, RepositoryContent>,
+    ) -> Self {
         let kept = plan.checkpoint.containers.iter().map(|kept| (&kept.container, &kept.instance));
         let outcome = plan.outcome.iter().filter_map(|(instance, applied)| match &applied.target {
             Target::Existing(container) => Some((container, instance)),
@@ -35,6 +43,7 @@ impl Names {
                 .iter()
                 .map(|listed| (listed.id.clone(), listed.summary.name.to_string()))
                 .collect(),
+            paths: contents.iter().map(|(digest, content)| (digest.clone(), content.path.clone())).collect(),
             numbered: numbered(plan.outcome.keys()),
         }
     }
@@ -47,6 +56,7 @@ impl Names {
                 .map(|container| (container.id.clone(), container.instance.clone()))
                 .collect(),
             containers: BTreeMap::new(),
+            paths: BTreeMap::new(),
             numbered: numbered(containers.map(|container| &container.instance)),
         }
     }
@@ -91,7 +101,9 @@ impl Names {
             Action::PullImage(image) => format!("pull {image}"),
             Action::CreateNetwork(spec) => format!("create network {}", spec.name),
             Action::CreateVolume(spec) => format!("create volume {}", spec.name),
-            Action::LayDown(digest) => format!("lay down content {:.12}", digest.0),
+            Action::LayDown(digest) => {
+                format!("lay down {}", self.paths.get(digest).map_or(digest.0.as_str(), String::as_str))
+            }
             Action::Create { instance, .. } => format!("create {}", self.of_instance(instance)),
             Action::Fence(container) => format!("fence {}", self.of_container(container)),
             Action::Stop { target, .. } => format!("stop {}", self.of_target(target)),

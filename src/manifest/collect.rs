@@ -1,16 +1,17 @@
 //! Which files there are, and how they become one tree.
 //!
-//! In a repository every file in a tier of `manifests/` adds services of its own, and the override files of the environment
+//! In a repository every file below `manifests/` adds services of its own, and the override files of the environment
 //! are merged over all of them. Single files are merged one over the other, as Compose does with several `-f`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::compose_file::{self, Part};
+use super::compose_file::{self, Found, Part};
 use super::node::{Entry, Map, Node, Value};
 use super::overlay;
 use super::problem::{Problem, Problems, suggestion};
 use super::project::{self, PROJECT_FILE, Tiers};
 use super::read;
+use super::source::Span;
 use super::variables::{Lookup, Variables};
 use super::{MissingVariables, Request, dotenv, folders};
 use crate::model::name::{EnvironmentName, StackName, TierName};
@@ -36,7 +37,10 @@ pub(crate) struct Composed {
     pub(crate) folder_tiers: BTreeMap<String, TierName>,
     /// The tier of all others.
     pub(crate) default_tier: Option<TierName>,
-    pub(crate) profiles: BTreeSet<String>,
+    /// Active profiles, and where the repository says so.
+    pub(crate) profiles: BTreeMap<String, Option<Span>>,
+    /// Files that are no Compose files, and what is wrong about that unless a service mounts them.
+    pub(crate) foreign: Vec<(RepoPath, Problem)>,
     /// Where the reading began, for what is wrong with the whole.
     pub(crate) start: RepoPath,
     /// What relative paths are relative to; absent: to the folder of the file that says them.
@@ -76,11 +80,12 @@ pub(crate) fn repository(
         placeholder: placeholder(request.missing),
         environment_file: Some(project::environment_path(environment).to_string()),
     };
-    let (mut root, folders) = manifests(problems, request.tree, &variables);
+    let mut foreign = Vec::new();
+    let (mut root, folders) = manifests(problems, request.tree, &variables, &mut foreign);
     let declared = settings.tiers.or(project.tiers);
     let (tiers, folder_tiers) = tiers(problems, declared.as_ref(), &folders);
     for path in folders::overrides(problems, request.tree, environment) {
-        if let Some(file) = compose_file::read(problems, request.tree, &path, Part::Override) {
+        if let Some(file) = found(problems, request.tree, (path, Part::Override), &mut foreign) {
             let file = compose_file::filled(problems, &variables, file);
             overlay::merge(problems, &mut root, file);
         }
@@ -94,7 +99,8 @@ pub(crate) fn repository(
         tiers,
         folder_tiers,
         default_tier,
-        profiles: settings.profiles.into_iter().collect(),
+        profiles: settings.profiles.into_iter().map(|(name, span)| (name, Some(span))).collect(),
+        foreign,
         start: RepoPath::root().join(MANIFESTS).unwrap_or_default(),
         base: None,
     })
@@ -120,9 +126,10 @@ pub(crate) fn files(
         placeholder: placeholder(request.missing),
         environment_file: None,
     };
+    let mut foreign = Vec::new();
     let read: Vec<Node> = files
         .iter()
-        .filter_map(|path| compose_file::read(problems, request.tree, path, Part::File))
+        .filter_map(|path| found(problems, request.tree, (path.clone(), Part::File), &mut foreign))
         .collect();
     let stack = stack_of(problems, &variables, &read, default_project)?;
     variables.own.insert("COMPOSE_PROJECT_NAME".to_owned(), stack.to_string());
@@ -139,8 +146,10 @@ pub(crate) fn files(
     }
     let tier = only_tier().ok()?;
     let profiles = match variables.lookup("COMPOSE_PROFILES") {
-        Lookup::Known { text, taint: _ } => text.split(',').map(|name| name.trim().to_owned()).collect(),
-        Lookup::Unknown => BTreeSet::new(),
+        Lookup::Known { text, taint: _ } => {
+            text.split(',').map(|name| (name.trim().to_owned(), None)).collect()
+        }
+        Lookup::Unknown => BTreeMap::new(),
     };
     Some(Composed {
         root: into_map(root?),
@@ -151,6 +160,7 @@ pub(crate) fn files(
         folder_tiers: BTreeMap::new(),
         default_tier: Some(tier),
         profiles,
+        foreign,
         start: first.clone(),
         base: Some(base),
     })
@@ -215,11 +225,34 @@ fn stack_of(
     parsed.ok()
 }
 
+/// Reads a file. One that is no Compose file is kept for later, when it is known what services mount.
+fn found(
+    problems: &mut Problems,
+    tree: &dyn FileTree,
+    (path, part): (RepoPath, Part),
+    foreign: &mut Vec<(RepoPath, Problem)>,
+) -> Option<Node> {
+    match compose_file::read(problems, tree, &path, part) {
+        Found::Compose(file) => Some(file),
+        Found::Foreign(problem) if part == Part::File => {
+            // It was asked for by its name, so it is no other's file.
+            problems.add(problem);
+            None
+        }
+        Found::Foreign(problem) => {
+            foreign.push((path, problem));
+            None
+        }
+        Found::Nothing => None,
+    }
+}
+
 /// Reads everything below `manifests/`: one tree of it, and the services by the folder that they are in.
 fn manifests(
     problems: &mut Problems,
     tree: &dyn FileTree,
     variables: &Variables<'_>,
+    foreign: &mut Vec<(RepoPath, Problem)>,
 ) -> (Node, BTreeMap<String, Vec<String>>) {
     let folder = RepoPath::root().join(MANIFESTS).unwrap_or_default();
     let mut paths = Vec::new();
@@ -233,7 +266,7 @@ fn manifests(
         if let Some(tier) = &tier {
             folders.entry(tier.clone()).or_default();
         }
-        let Some(file) = compose_file::read(problems, tree, &path, Part::Manifest) else { continue };
+        let Some(file) = found(problems, tree, (path, Part::Manifest), foreign) else { continue };
         let mut file = compose_file::filled(problems, variables, file);
         overlay::settle(&mut file);
         if let (Some(tier), Some(services)) = (tier, file.as_map().and_then(|map| map.get("services"))) {

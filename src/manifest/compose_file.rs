@@ -37,21 +37,42 @@ pub(crate) fn empty() -> Node {
     Node { span, tag: None, value: Value::Map(map) }
 }
 
-/// Reads a file and checks its outline.
-pub(crate) fn read(
-    problems: &mut Problems,
-    tree: &dyn FileTree,
-    path: &RepoPath,
-    part: Part,
-) -> Option<Node> {
-    let file = try_read(problems, tree, path, part);
-    if file.is_none() {
-        problems.incomplete();
-    }
-    file
+/// What a YAML file turned out to be.
+pub(crate) enum Found {
+    /// A Compose file.
+    Compose(Node),
+    /// Something else: this is to be said, unless a service mounts the file.
+    Foreign(Problem),
+    /// Nothing that can be read. It was said why.
+    Nothing,
 }
 
-fn try_read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath, part: Part) -> Option<Node> {
+/// Reads a file and checks its outline.
+pub(crate) fn read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath, part: Part) -> Found {
+    let Some(mut root) = load_file(problems, tree, path) else {
+        problems.incomplete();
+        return Found::Nothing;
+    };
+    if matches!(root.value, Value::Null) {
+        let problem = Problem::error("empty-file", path, "the file is empty");
+        return Found::Foreign(problem.hint("remove it, or declare `services`"));
+    }
+    if let (Some(span), true) = (foreign(&root), part != Part::File) {
+        let problem =
+            Problem::error("not-compose", span, "this is not a Compose file, and no service mounts it");
+        return Found::Foreign(
+            problem.hint("every *.yaml and *.yml here is read as a Compose file; keep others elsewhere"),
+        );
+    }
+    if outline(problems, &root, part).is_none() {
+        problems.incomplete();
+        return Found::Nothing;
+    }
+    shape::normalise(problems, &mut root);
+    Found::Compose(root)
+}
+
+fn load_file(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath) -> Option<Node> {
     let bytes = match tree.read(path) {
         Ok(file) => file.bytes,
         Err(error) => {
@@ -59,31 +80,24 @@ fn try_read(problems: &mut Problems, tree: &dyn FileTree, path: &RepoPath, part:
             return None;
         }
     };
-    let mut root = load::load(problems, path, bytes)?;
-    if matches!(root.value, Value::Null) {
-        problems.add(
-            Problem::error("empty-file", path, "the file is empty").hint("remove it, or declare `services`"),
-        );
-        return None;
-    }
-    outline(problems, &root, part)?;
-    shape::normalise(problems, &mut root);
-    Some(root)
+    load::load(problems, path, bytes)
+}
+
+/// The first thing in a file that has nothing of a Compose file.
+fn foreign(root: &Node) -> Option<Span> {
+    let Some(map) = root.as_map() else { return Some(root.span) };
+    let of_compose = |key: &str| {
+        let said = keys::FILE.known.contains(&key) || keys::FILE.later.contains(&key);
+        // Many other files have a version or a name.
+        (said && !matches!(key, "version" | "name")) || key.starts_with("x-")
+    };
+    let first = map.entries.first().map_or(root.span, |entry| entry.key.span);
+    (!map.entries.iter().any(|entry| of_compose(&entry.key.text))).then_some(first)
 }
 
 /// Checks that the top of the file is what a Compose file has there.
 fn outline(problems: &mut Problems, root: &Node, part: Part) -> Option<()> {
     let map = node_read::map(problems, root)?;
-    let no_compose = !map.entries.iter().any(|entry| keys::FILE.known.contains(&entry.key.text.as_str()));
-    if no_compose && part != Part::File && !map.entries.iter().all(|entry| entry.key.text.starts_with("x-")) {
-        let span = map.entries.first().map_or(root.span, |entry| entry.key.span);
-        problems.add(
-            Problem::error("not-compose", span, "this is not a Compose file").hint(
-                "every *.yaml and *.yml here is read as one; keep other files elsewhere, as in `files/`",
-            ),
-        );
-        return None;
-    }
     keys::check(problems, map, &keys::FILE);
     if let Some(version) = map.entry("version") {
         problems.add(

@@ -8,15 +8,13 @@ use crate::model::tree::{EntryKind, FileTree, RepoPath, TreeError};
 /// Most files that one stack may consist of.
 const FILES_MAX: usize = 5_000;
 
-/// The YAML files in a folder and in its tiers, by path. Folders inside of a tier hold no manifests but what manifests
-/// mount, which may well be YAML of another kind.
+/// All YAML files below a folder, by path.
 pub(crate) fn below(
     problems: &mut Problems,
     tree: &dyn FileTree,
     folder: &RepoPath,
     paths: &mut Vec<RepoPath>,
 ) {
-    let is_tier = folder.as_str().contains('/');
     let entries = match tree.list(folder) {
         Ok(entries) => entries,
         Err(TreeError::NotFound(_)) => {
@@ -34,7 +32,6 @@ pub(crate) fn below(
     for entry in entries {
         let Ok(path) = folder.join(&entry.name) else { continue };
         match entry.kind {
-            EntryKind::Folder if is_tier => {}
             EntryKind::Folder => below(problems, tree, &path, paths),
             EntryKind::File if is_yaml(&entry.name) => paths.push(path),
             EntryKind::File => {}

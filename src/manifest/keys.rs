@@ -64,7 +64,7 @@ pub(crate) const NETWORK: Keys = Keys {
 
 /// `networks.*.ipam`
 pub(crate) const IPAM: Keys =
-    Keys { of: "the address management of a network", known: &["config"], later: &["driver", "options"] };
+    Keys { of: "the address management of a network", known: &["driver", "config"], later: &["options"] };
 
 /// `networks.*.ipam.config.*`
 pub(crate) const POOL: Keys =
@@ -95,16 +95,8 @@ pub(crate) const DEPENDENCY: Keys =
 /// `services.*.deploy`
 pub(crate) const DEPLOY: Keys = Keys {
     of: "`deploy`",
-    known: &["resources", "replicas"],
-    later: &[
-        "mode",
-        "labels",
-        "placement",
-        "restart_policy",
-        "update_config",
-        "rollback_config",
-        "endpoint_mode",
-    ],
+    known: &["mode", "resources", "replicas"],
+    later: &["labels", "placement", "restart_policy", "update_config", "rollback_config", "endpoint_mode"],
 };
 
 /// `services.*.deploy.resources`
@@ -127,16 +119,27 @@ pub(crate) const ULIMIT: Keys = Keys { of: "a limit", known: &["soft", "hard"], 
 /// `services.*.ports.*` in the long form
 pub(crate) const PORT: Keys = Keys {
     of: "a port",
-    known: &["target", "published", "host_ip", "protocol"],
-    later: &["mode", "name", "app_protocol"],
+    known: &["target", "published", "host_ip", "protocol", "mode"],
+    later: &["name", "app_protocol"],
 };
 
 /// `services.*.volumes.*` in the long form
 pub(crate) const MOUNT: Keys = Keys {
     of: "a mount",
-    known: &["type", "source", "target", "read_only", "tmpfs"],
-    later: &["bind", "volume", "consistency", "image"],
+    known: &["type", "source", "target", "read_only", "tmpfs", "bind", "volume"],
+    later: &["consistency", "image"],
 };
+
+/// `services.*.volumes.*.bind`
+pub(crate) const BIND: Keys = Keys {
+    of: "a bind mount",
+    known: &[],
+    later: &["propagation", "create_host_path", "selinux", "recursive"],
+};
+
+/// `services.*.volumes.*.volume`
+pub(crate) const VOLUME_MOUNT: Keys =
+    Keys { of: "the mount of a volume", known: &[], later: &["nocopy", "subpath", "labels"] };
 
 /// `services.*.volumes.*.tmpfs`
 pub(crate) const TMPFS: Keys = Keys { of: "a tmpfs", known: &["size", "mode"], later: &[] };

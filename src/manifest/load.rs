@@ -19,7 +19,7 @@ pub(crate) const BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting.
 pub(crate) const DEPTH_MAX: usize = 64;
 /// Most nodes that the aliases of one file may add.
-pub(crate) const ALIAS_NODES_MAX: usize = 50_000;
+pub(crate) const ALIAS_NODES_MAX: usize = 100_000;
 /// Most bytes of text that the aliases of one file may add.
 pub(crate) const ALIAS_BYTES_MAX: usize = 4 << 20;
 

@@ -133,6 +133,6 @@ fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desire
     let lowered = lower::lower(problems, request.tree, &composed);
     rules::check(problems, &composed, &lowered);
     let settings =
-        Settings { project: composed.project.clone(), profiles: composed.profiles.iter().cloned().collect() };
+        Settings { project: composed.project.clone(), profiles: composed.profiles.keys().cloned().collect() };
     Some((lower::desired(composed, lowered, request.revision.clone()), settings))
 }

@@ -33,7 +33,7 @@ impl From<&RepoPath> for At {
 }
 
 /// Something wrong, before its place was looked up in the texts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub(crate) struct Problem {
     code: &'static str,
@@ -85,7 +85,8 @@ impl Problem {
 const PROBLEMS_MAX: usize = 500;
 
 /// What is said about the absence of a thing, which may stand in a file that could not be read.
-const ABSENCES: [&str; 4] = ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services"];
+const ABSENCES: [&str; 5] =
+    ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services", "unknown-profile"];
 
 /// All that was read and all that was found in it.
 #[derive(Debug, Default)]

@@ -45,7 +45,7 @@ pub(crate) struct Tiers {
 pub(crate) struct Environment {
     pub(crate) stack: Option<StackName>,
     pub(crate) variables: BTreeMap<String, Declared>,
-    pub(crate) profiles: Vec<String>,
+    pub(crate) profiles: BTreeMap<String, Span>,
     pub(crate) tiers: Option<Tiers>,
 }
 
@@ -124,10 +124,8 @@ pub(crate) fn environment(
     let map = root.as_map()?;
     let stack = map.get("stack").and_then(|node| read::parsed(problems, node, "bad-name", "a stack name"));
     let profiles = map.get("profiles").and_then(|node| read::list(problems, node)).unwrap_or_default();
-    let profiles = profiles
-        .iter()
-        .filter_map(|node| read::text(problems, node).map(|scalar| scalar.text.clone()))
-        .collect();
+    let profile = |node: &Node| read::text(problems, node).map(|scalar| (scalar.text.clone(), node.span));
+    let profiles = profiles.iter().filter_map(profile).collect();
     let variables = map.get("variables").map(|node| variables(problems, node)).unwrap_or_default();
     Some(Environment { stack, variables, profiles, tiers: tiers(problems, map) })
 }
@@ -223,6 +221,11 @@ fn in_our_words(said: &str, node: &Node, file: &str) -> Problem {
     let said = said.split(" at line ").next().unwrap_or(said);
     if let Some((_, key)) = said.split_once("missing field ") {
         return Problem::error("missing-key", node.span, format!("{file} has no {key}"));
+    }
+    if said.contains("unknown field") {
+        // The scan knows all keys but this one, which it has replaced by what it stands for.
+        return Problem::error("merge-key", node.span, format!("{file} can't have a merge key at its top"))
+            .hint("write the keys out");
     }
     if let Some((_, wanted)) = said.split_once(", expected ") {
         let wanted = wanted.replace("a sequence", "a list").replace("a map", "a mapping");

@@ -3,6 +3,7 @@
 //! Every node of a manifest carries a [`Span`], through merging and interpolation to the last semantic check, so that
 //! any error can point at the very characters. A span is three numbers; the texts are kept once, in [`Sources`].
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,10 +18,16 @@ pub(crate) struct Span {
 }
 
 /// A text that was read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) path: RepoPath,
     pub(crate) text: String,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// All texts that were read, by the number that spans carry.

@@ -105,6 +105,7 @@ fn wanted_change(decision: &Decision<'_>) -> Option<Change> {
                 before: None,
                 after: Some(FieldValue::word(&decision.spec.image)),
                 cause: Cause::Git,
+                diff: None,
             };
             (reason.clone(), if *reason == Reason::New { vec![image] } else { Vec::new() })
         }

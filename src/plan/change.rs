@@ -173,4 +173,6 @@ pub struct FieldChange {
     pub after: Option<FieldValue>,
     /// Where the difference comes from.
     pub cause: Cause,
+    /// How the text of a mounted file changes, line by line, if that is known.
+    pub diff: Option<String>,
 }

@@ -80,7 +80,13 @@ impl Sides<'_> {
             let undeclared = after.is_none() && last.is_none() && path.is_in("environment");
             if undeclared { value.clone().hidden(self.key) } else { value.clone() }
         };
-        Some(FieldChange { path: path.clone(), before: before.map(shown), after: after.cloned(), cause })
+        Some(FieldChange {
+            path: path.clone(),
+            before: before.map(shown),
+            after: after.cloned(),
+            cause,
+            diff: None,
+        })
     }
 
     /// Whether a live value that is not declared needs no explanation.
@@ -106,7 +112,8 @@ fn sensitive_paths(fields: &Fields) -> impl Iterator<Item = &FieldPath> {
             | FieldValue::Quoted(_)
             | FieldValue::Bytes(_)
             | FieldValue::Time(_)
-            | FieldValue::Switch(_) => false,
+            | FieldValue::Switch(_)
+            | FieldValue::Content { .. } => false,
         }
     }
     fields.iter().filter(|(_, value)| is_sensitive(value)).map(|(path, _)| path)
@@ -140,5 +147,6 @@ fn moved_image(spec: &ContainerSpec, container: &LiveContainer, live: &Live) -> 
         before: Some(shown(&container.image)),
         after: Some(shown(now)),
         cause: Cause::Image,
+        diff: None,
     })
 }

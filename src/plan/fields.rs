@@ -61,6 +61,13 @@ pub enum FieldValue {
     Time(Duration),
     /// A switch.
     Switch(bool),
+    /// A file or folder of the repository that is mounted.
+    Content {
+        /// Digest of its content.
+        digest: String,
+        /// Whether the container may only read it.
+        read_only: bool,
+    },
     /// A value that must not be shown: its keyed digest.
     Sensitive(String),
 }
@@ -92,7 +99,11 @@ impl FieldValue {
     fn into_raw(self) -> String {
         match self {
             Self::Quoted(text) | Self::Word(text) | Self::Sensitive(text) => text,
-            other @ (Self::List(_) | Self::Bytes(_) | Self::Time(_) | Self::Switch(_)) => other.to_string(),
+            other @ (Self::List(_)
+            | Self::Bytes(_)
+            | Self::Time(_)
+            | Self::Switch(_)
+            | Self::Content { .. }) => other.to_string(),
         }
     }
 
@@ -105,7 +116,7 @@ impl FieldValue {
                 let items: Vec<String> = items.into_iter().map(Self::into_raw).collect();
                 Self::Sensitive(key.digest_list(&items))
             }
-            other @ (Self::Bytes(_) | Self::Time(_) | Self::Switch(_)) => {
+            other @ (Self::Bytes(_) | Self::Time(_) | Self::Switch(_) | Self::Content { .. }) => {
                 Self::Sensitive(key.digest(&other.into_raw()))
             }
         }
@@ -138,6 +149,10 @@ impl fmt::Display for FieldValue {
             },
             Self::Time(time) => write!(f, "{time:?}"),
             Self::Switch(on) => write!(f, "{on}"),
+            Self::Content { digest, read_only } => {
+                let mode = if *read_only { ", read-only" } else { "" };
+                write!(f, "content {}{mode}", digest.get(..12).unwrap_or(digest))
+            }
             Self::Sensitive(_) => f.write_str(REDACTED),
         }
     }

@@ -39,6 +39,7 @@ struct FieldForm<'a> {
     before: Option<String>,
     after: Option<String>,
     cause: String,
+    diff: Option<&'a str>,
 }
 
 /// The plan as JSON. Sensitive values are shown as `(sensitive)`.
@@ -72,11 +73,12 @@ fn change(change: &Change) -> ChangeForm<'_> {
 }
 
 fn field(field: &FieldChange) -> FieldForm<'_> {
-    let FieldChange { path, before, after, cause } = field;
+    let FieldChange { path, before, after, cause, diff } = field;
     FieldForm {
         path: path.as_str(),
         before: before.as_ref().map(ToString::to_string),
         after: after.as_ref().map(ToString::to_string),
         cause: cause.to_string(),
+        diff: diff.as_deref(),
     }
 }

@@ -24,6 +24,7 @@ mod sequence;
 mod assemble;
 pub mod rollback;
 pub mod check;
+pub mod content;
 pub mod text;
 pub mod json;
 

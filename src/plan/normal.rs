@@ -1,6 +1,6 @@
 //! Brings specifications into the normal form.
 //!
-//! [`of_spec`] serves the desired and the live side alike; [`defaults`] says what image and daemon would fill in for
+//! [`of_spec`] serves the desired and the live side alike; `defaults` says what image and daemon would fill in for
 //! a container that declares nothing, so that the comparison can leave that out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -266,25 +266,24 @@ fn set_networks(fields: &mut Fields, networks: &BTreeMap<NetworkName, Attachment
 }
 
 fn mount_value(mount: &Mount, files: &str) -> FieldValue {
-    let source = match &mount.source {
+    let Mount { source, read_only } = mount;
+    let content =
+        |digest: &ContentDigest| FieldValue::Content { digest: digest.0.clone(), read_only: *read_only };
+    let source = match source {
         MountSource::Volume(name) => format!("volume {name}"),
         MountSource::Anonymous => "anonymous volume".to_owned(),
         MountSource::Bind(path) => match laid_down(path, files) {
-            Some(digest) => repository(&digest),
+            Some(digest) => return content(&digest),
             None => format!("bind {}", clean_path(path)),
         },
-        MountSource::Repository(digest) => repository(digest),
+        MountSource::Repository(digest) => return content(digest),
         MountSource::Tmpfs { size, mode } => {
             let size = size.map(|size| format!(" size {}", FieldValue::Bytes(size))).unwrap_or_default();
             let mode = mode.map(|mode| format!(" mode {mode:o}")).unwrap_or_default();
             format!("tmpfs{size}{mode}")
         }
     };
-    FieldValue::Word(if mount.read_only { format!("{source}, read-only") } else { source })
-}
-
-fn repository(digest: &ContentDigest) -> String {
-    format!("repository content {}", digest.0.get(..12).unwrap_or(&digest.0))
+    FieldValue::Word(if *read_only { format!("{source}, read-only") } else { source })
 }
 
 /// The content that is laid down at `path`, if the path lies in the folder for that: `<files>/<digest>/<name>`.

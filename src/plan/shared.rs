@@ -203,6 +203,7 @@ impl Found {
                 before: before.map(FieldValue::word),
                 after: after.map(FieldValue::word),
                 cause: super::change::Cause::Git,
+                diff: None,
             });
         }
     }

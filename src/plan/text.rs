@@ -86,6 +86,7 @@ struct Row {
     path: String,
     value: String,
     cause: String,
+    diff: String,
 }
 
 impl Row {
@@ -119,6 +120,7 @@ impl Row {
             path: String::new(),
             value: String::new(),
             cause: String::new(),
+            diff: String::new(),
         }
     }
 
@@ -134,7 +136,13 @@ impl Row {
         } else {
             value
         };
-        Self { path: field.path.to_string(), value, cause: field.cause.to_string(), ..Self::empty() }
+        Self {
+            path: field.path.to_string(),
+            value,
+            cause: field.cause.to_string(),
+            diff: field.diff.clone().unwrap_or_default(),
+            ..Self::empty()
+        }
     }
 
     fn write(&self, text: &mut String, widths: &Widths, layout: Layout) {
@@ -143,15 +151,25 @@ impl Row {
         let pad = |word: &str, width: usize| {
             format!("{word}{}", " ".repeat(width.saturating_sub(word.chars().count())))
         };
-        let line = format!(
-            "  {mark} {}   {}   {}   {}   {}",
-            pad(&self.name, widths.name),
-            pad(&self.words, widths.words),
-            pad(&self.path, widths.path),
-            pad(&self.value, widths.value),
-            self.cause
-        );
+        let columns = [
+            (&self.name, widths.name),
+            (&self.words, widths.words),
+            (&self.path, widths.path),
+            (&self.value, widths.value),
+        ];
+        // A column that is empty in every row takes no room.
+        let padded =
+            columns.iter().filter(|(_, width)| *width > 0).map(|(word, width)| pad(word, *width) + "   ");
+        let line = format!("  {mark} {}{}", padded.collect::<Vec<_>>().concat(), self.cause);
         let _ = writeln!(text, "{}", line.trim_end());
+        for line in self.diff.lines() {
+            let style = match line.chars().next() {
+                Some('+') => Style::new().fg_color(Some(AnsiColor::Green.into())),
+                Some('-') => Style::new().fg_color(Some(AnsiColor::Red.into())),
+                _ => Style::new().dimmed(),
+            };
+            let _ = writeln!(text, "      {}", paint(&inert(line), style, layout));
+        }
     }
 }
 
@@ -178,16 +196,17 @@ impl Widths {
 
 /// The value in one line of bounded length, without characters that could fool a terminal.
 fn shown(value: &FieldValue) -> String {
-    let text: String = value
-        .to_string()
-        .chars()
-        .map(|c| if c.is_control() || is_directional(c) { '\u{fffd}' } else { c })
-        .collect();
+    let text = inert(&value.to_string());
     if text.chars().count() <= VALUE_CHARS {
         return text;
     }
     let start: String = text.chars().take(VALUE_CHARS - 1).collect();
     format!("{start}…")
+}
+
+/// The text without characters that could move a cursor or change colours.
+fn inert(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || is_directional(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Whether the character changes the direction of text, with which a line can be made to look like another one.

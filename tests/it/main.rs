@@ -7,6 +7,8 @@
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says here what other test files may use")]
 
 mod common;
+mod agent;
+mod demo;
 mod paper;
 mod apply;
 mod cli;
@@ -16,5 +18,6 @@ mod engine_contract;
 mod manifests;
 mod plan_laws;
 mod plans;
+mod readme;
 mod source;
 mod tidy;

@@ -1,6 +1,6 @@
 //! Decides whether a container that was just started may be trusted.
 //!
-//! [`judge`] is pure: it looks at what was seen so far and never waits. [`wait`] sees and waits and decides nothing.
+//! [`judge`] is pure: it looks at what was seen so far and never waits. [`wait()`] sees and waits and decides nothing.
 //! A gate that hasn't passed by its deadline has failed; there is no third ending.
 
 use std::fmt;

@@ -99,7 +99,7 @@ impl SimContainer {
             Phase::Restarting { .. } | Phase::Exited { .. } => return Some(Health::Unhealthy),
         };
         let turns = self.health_turns(check);
-        let due = turns.into_iter().flatten().rfind(|(after, _)| now >= since + *after);
+        let due = turns.into_iter().flatten().rfind(|(after, _)| now.duration_since(since) >= *after);
         Some(due.map_or(Health::Starting, |(_, health)| health))
     }
 
@@ -109,10 +109,10 @@ impl SimContainer {
             Phase::Created | Phase::Exited { .. } => None,
             Phase::Restarting { until } => Some(until),
             Phase::Running { since } => {
-                let exit = self.behaviour.exits.map(|(after, _)| since + after);
+                let exit = self.behaviour.exits.and_then(|(after, _)| since.checked_add(after));
                 let check = self.spec.healthcheck.as_ref().filter(|check| is_probing(check));
                 let turns = check.map(|check| self.health_turns(check)).unwrap_or_default();
-                let turns = turns.into_iter().flatten().map(|(after, _)| since + after);
+                let turns = turns.into_iter().flatten().filter_map(|(after, _)| since.checked_add(after));
                 turns.filter(|turn| *turn > now).chain(exit).min()
             }
         }

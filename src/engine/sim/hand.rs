@@ -2,6 +2,7 @@
 //! act as a human on the host, look at what was called.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -27,13 +28,19 @@ impl Sim {
         self.world().registry.insert(reference.clone(), (image, pull_takes));
     }
 
+    /// Gives every running container this address from now on, for an answerer that only pretends: nobody is there.
+    pub fn pretend_address(&self, address: IpAddr) {
+        self.world().address = Some(address);
+    }
+
     /// Changes what an existing container does from now on. Nothing happens if it isn't there.
     pub fn change_behaviour(&self, name: &ContainerName, behaviour: Behaviour) {
         let mut world = self.world();
-        if let Some(id) = id_of(&world.containers, name)
+        if let Some(id) = world.names.get(name.as_str()).cloned()
             && let Some(container) = world.containers.get_mut(&id)
         {
             container.behaviour = behaviour;
+            world.schedule(&id, Instant::now());
         }
     }
 
@@ -49,10 +56,10 @@ impl Sim {
             labels: std::collections::BTreeMap::new(),
             networks: std::collections::BTreeMap::new(),
         };
-        let mut container = SimContainer::new(id.clone(), &request, &SimImage::of("by-hand"));
+        let mut container = SimContainer::new(id, &request, &SimImage::of("by-hand"));
         container.phase = Phase::Running { since: Instant::now() };
         container.ports = ports;
-        world.containers.insert(id, container);
+        world.insert(container);
     }
 
     /// Removes a container at once, running or not, as `docker rm -f` does. Returns whether it was there.
@@ -108,23 +115,16 @@ impl Sim {
         act: impl FnOnce(&mut super::world::World, &ContainerId) -> Result<(), Refusal>,
     ) -> bool {
         let mut world = self.world();
-        match id_of(&world.containers, name) {
+        match world.names.get(name.as_str()).cloned() {
             Some(id) => act(&mut world, &id).is_ok(),
             None => false,
         }
     }
 
     fn wake(&self, name: &ContainerName) {
-        let found = id_of(&self.world().containers, name);
+        let found = self.world().names.get(name.as_str()).cloned();
         if let Some(id) = found {
             self.attend(&id);
         }
     }
-}
-
-fn id_of(
-    containers: &std::collections::BTreeMap<ContainerId, SimContainer>,
-    name: &ContainerName,
-) -> Option<ContainerId> {
-    containers.values().find(|container| container.name == *name).map(|container| container.id.clone())
 }

@@ -50,7 +50,7 @@ impl World {
                 })?;
             }
         }
-        self.containers.insert(id.clone(), container);
+        self.insert(container);
         self.tell("container", "create", request.name.as_str());
         Ok(id)
     }
@@ -85,6 +85,7 @@ impl World {
         container.told_health = None;
         container.logs.extend(container.behaviour.writes.clone());
         let name = container.name.to_string();
+        self.schedule(id, now);
         self.tell("container", "start", &name);
         Ok(())
     }
@@ -130,6 +131,7 @@ impl World {
         };
         container.ports.clear();
         let name = container.name.to_string();
+        self.schedule(id, now);
         self.tell("container", "die", &name);
         Ok(())
     }
@@ -143,6 +145,7 @@ impl World {
         let name = container.name.to_string();
         self.tell("container", "destroy", &name);
         self.containers.remove(id);
+        self.names.remove(&name);
         Ok(())
     }
 
@@ -151,7 +154,10 @@ impl World {
             return Ok(());
         }
         self.check_name_is_free(name)?;
-        self.container_mut(id)?.name = name.clone();
+        let container = self.container_mut(id)?;
+        let old = std::mem::replace(&mut container.name, name.clone());
+        self.names.remove(old.as_str());
+        self.names.insert(name.to_string(), id.clone());
         self.tell("container", "rename", name.as_str());
         Ok(())
     }
@@ -202,32 +208,34 @@ impl World {
         Ok(())
     }
 
-    /// Lets everything happen that was due by `now`.
+    /// Notes when the container next does something by itself.
+    pub(super) fn schedule(&mut self, id: &ContainerId, now: Instant) {
+        if let Some(turn) = self.containers.get(id).and_then(|container| container.next_turn(now)) {
+            self.turns.insert((turn, id.clone()));
+        }
+    }
+
+    /// Lets everything happen that was due by `now`, in the order of time.
     pub(super) fn settle(&mut self, now: Instant) {
-        let ids: Vec<ContainerId> = self.containers.keys().cloned().collect();
-        for id in ids {
-            self.settle_one(&id, now);
+        while self.turns.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((at, id)) = self.turns.pop_first() {
+                self.settle_one(&id, at);
+                self.schedule(&id, at);
+            }
         }
     }
 
     fn settle_one(&mut self, id: &ContainerId, now: Instant) {
-        loop {
-            let Some(container) = self.containers.get(id) else { return };
-            let due = match container.phase {
-                Phase::Created | Phase::Exited { .. } => None,
-                Phase::Restarting { until } => Some((until, None)),
-                Phase::Running { since } => {
-                    container.behaviour.exits.map(|(after, code)| (since + after, Some(code)))
-                }
-            };
-            let Some((at, code)) = due.filter(|(at, _)| *at <= now) else { break };
-            match code {
+        let Some(container) = self.containers.get(id) else { return };
+        match container.phase {
+            Phase::Restarting { until } if until <= now => self.restart(id, now),
+            Phase::Created | Phase::Exited { .. } | Phase::Restarting { .. } => {}
+            Phase::Running { since } => match container.behaviour.exits {
                 // The container is there, so this can't be refused.
-                Some(code) => drop(self.exit(id, code, at)),
-                None => self.restart(id, at),
-            }
+                Some((after, code)) if now.duration_since(since) >= after => drop(self.exit(id, code, now)),
+                Some(_) | None => self.tell_health(id, now),
+            },
         }
-        self.tell_health(id, now);
     }
 
     fn restart(&mut self, id: &ContainerId, now: Instant) {
@@ -256,7 +264,8 @@ impl World {
     pub(super) fn inspect(&self, id: &ContainerId, now: Instant) -> Result<LiveContainer, String> {
         let Some(container) = self.containers.get(id) else { return Err(format!("No such container: {id}")) };
         let identity = super::identity(&container.labels)?;
-        let addresses = container.spec.networks.keys().map(|name| (name.clone(), None)).collect();
+        let address = self.address.filter(|_| container.is_running());
+        let addresses = container.spec.networks.keys().map(|name| (name.clone(), address)).collect();
         let status = match container.phase {
             Phase::Created => Status::Created,
             Phase::Running { .. } => Status::Running,

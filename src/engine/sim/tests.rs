@@ -219,3 +219,27 @@ async fn what_a_human_does_is_told() {
     }
     assert_eq!(actions, ["create", "start", "die", "start", "die", "stop", "destroy"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn turns_of_many_containers_come_in_the_order_of_time() {
+    let sim = Sim::new();
+    let mut events = sim.events();
+    for (service, after) in [("slow", 30), ("quick", 10), ("middle", 20)] {
+        let reference: ImageRef = format!("{service}:1").parse().unwrap();
+        let exits = Some((after * SECOND, 0));
+        sim.add_image(&reference, SimImage::of(service).that(Behaviour { exits, ..Behaviour::default() }));
+        let mut request = request(ContainerSpec::of_image(reference));
+        request.name = service.parse().unwrap();
+        let id = sim.create_container(&request).await.unwrap();
+        sim.start_container(&id).await.unwrap();
+    }
+    // A jump over all three: nobody looked meanwhile.
+    tokio::time::advance(60 * SECOND).await;
+    sim.list_containers().await.unwrap();
+    let mut ended = Vec::new();
+    while ended.len() < 3 {
+        let event = events.next().await.unwrap().unwrap();
+        ended.extend((event.action == "die").then_some(event.object));
+    }
+    assert_eq!(ended, ["quick", "middle", "slow"]);
+}

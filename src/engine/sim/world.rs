@@ -1,6 +1,7 @@
 //! Everything on a simulated host, and the calls that concern networks, volumes and images.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -23,12 +24,18 @@ const EPOCH_SECONDS: i64 = 1_767_225_600;
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) containers: BTreeMap<ContainerId, SimContainer>,
+    /// The ids of the containers by their names.
+    pub(super) names: BTreeMap<String, ContainerId>,
+    /// When which container next does something by itself. One that was stopped since may still be here.
+    pub(super) turns: BTreeSet<(Instant, ContainerId)>,
     pub(super) networks: BTreeMap<NetworkId, LiveNetwork>,
     pub(super) volumes: BTreeMap<VolumeName, LiveVolume>,
     pub(super) images: BTreeMap<ImageId, SimImage>,
     pub(super) references: BTreeMap<ImageRef, ImageId>,
     /// What the pretended registry has, and how long a pull of it takes.
     pub(super) registry: BTreeMap<ImageRef, (SimImage, Duration)>,
+    /// The address of every running container, if they have one.
+    pub(super) address: Option<IpAddr>,
     pub(super) events: broadcast::Sender<EngineEvent>,
     began: Instant,
     made: u64,
@@ -56,11 +63,14 @@ impl World {
     pub(super) fn new() -> Self {
         Self {
             containers: BTreeMap::new(),
+            names: BTreeMap::new(),
+            turns: BTreeSet::new(),
             networks: BTreeMap::new(),
             volumes: BTreeMap::new(),
             images: BTreeMap::new(),
             references: BTreeMap::new(),
             registry: BTreeMap::new(),
+            address: None,
             events: broadcast::Sender::new(EVENTS_MAX),
             began: Instant::now(),
             made: 0,
@@ -95,7 +105,12 @@ impl World {
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<&SimContainer> {
-        self.containers.values().find(|container| container.name.as_str() == name)
+        self.containers.get(self.names.get(name)?)
+    }
+
+    pub(super) fn insert(&mut self, container: SimContainer) {
+        self.names.insert(container.name.to_string(), container.id.clone());
+        self.containers.insert(container.id.clone(), container);
     }
 
     pub(super) fn container(&self, id: &ContainerId) -> Result<&SimContainer, Refusal> {
@@ -130,6 +145,19 @@ impl World {
     pub(super) fn add_image(&mut self, reference: ImageRef, image: SimImage) {
         self.references.insert(reference, image.defaults.id.clone());
         self.images.insert(image.defaults.id.clone(), image);
+    }
+
+    pub(super) fn remove_image(&mut self, reference: &ImageRef) -> Result<(), Refusal> {
+        let Some(id) = self.references.get(reference) else { return Ok(()) };
+        if self.containers.values().any(|container| container.image == *id) {
+            return Err(Refusal::Conflict(format!("image {reference} is used by a container")));
+        }
+        let id = id.clone();
+        self.references.remove(reference);
+        if !self.references.values().any(|other| *other == id) {
+            self.images.remove(&id);
+        }
+        Ok(())
     }
 
     pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Result<NetworkId, Refusal> {

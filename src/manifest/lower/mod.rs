@@ -30,6 +30,8 @@ pub(crate) struct Lowered {
     pub(crate) services: BTreeMap<ServiceName, LoweredService>,
     pub(crate) networks: BTreeMap<NetworkKey, (NetworkSpec, Span)>,
     pub(crate) volumes: BTreeMap<VolumeKey, (VolumeSpec, Span)>,
+    /// Files and folders of the repository that services mount.
+    pub(crate) mounted: BTreeSet<RepoPath>,
     contents: BTreeMap<ContentDigest, RepositoryContent>,
 }
 
@@ -37,6 +39,8 @@ pub(crate) struct Lowered {
 #[derive(Debug)]
 pub(crate) struct LoweredService {
     pub(crate) service: Service,
+    /// Profiles that it belongs to; empty means that it always runs.
+    pub(crate) profiles: Vec<String>,
     /// Whether one of its profiles is active, or it has none.
     pub(crate) active: bool,
     pub(crate) places: Places,
@@ -106,8 +110,8 @@ pub(crate) fn lower(problems: &mut Problems, tree: &dyn FileTree, composed: &Com
         }
     }
     expect_completion(&mut services);
-    let Context { networks, volumes, contents, .. } = cx;
-    Lowered { services, networks, volumes, contents }
+    let Context { networks, volumes, contents, read, .. } = cx;
+    Lowered { services, networks, volumes, mounted: read.into_keys().collect(), contents }
 }
 
 /// A service that another waits for to complete is one that does its work and ends.
@@ -128,7 +132,7 @@ fn expect_completion(services: &mut BTreeMap<ServiceName, LoweredService>) {
 
 /// The desired state: active services, and only what they use.
 pub(crate) fn desired(composed: Composed, lowered: Lowered, revision: Revision) -> Desired {
-    let Lowered { services, networks, volumes, mut contents } = lowered;
+    let Lowered { services, networks, volumes, mounted: _, mut contents } = lowered;
     let mut services: BTreeMap<ServiceName, Service> = services
         .into_iter()
         .filter(|(_, lowered)| lowered.active)

@@ -124,8 +124,16 @@ fn long(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
         Some(source) => Some((source, read::text(cx.problems, source)?.text.clone())),
         None => None,
     };
-    if let (true, Some(options)) = (kind != 't', map.entry("tmpfs")) {
-        cx.note(Problem::error("bad-mount", options.key.span, "`tmpfs` is for mounts of that type"));
+    for (key, own, known) in
+        [("tmpfs", 't', &keys::TMPFS), ("bind", 'b', &keys::BIND), ("volume", 'v', &keys::VOLUME_MOUNT)]
+    {
+        let Some(options) = map.entry(key) else { continue };
+        if kind != own {
+            let message = format!("`{key}` is for mounts of that type");
+            cx.note(Problem::error("bad-mount", options.key.span, message));
+        } else if !matches!(options.value.value, Value::Null) {
+            read::checked_map(cx.problems, &options.value, known);
+        }
     }
     let source = match (kind, source) {
         ('v', None) => MountSource::Anonymous,
@@ -145,7 +153,7 @@ fn long(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
 }
 
 fn tmpfs_options(cx: &mut Context<'_>, map: &Map) -> MountSource {
-    let options = map.get("tmpfs").and_then(|node| read::checked_map(cx.problems, node, &keys::TMPFS));
+    let options = map.get("tmpfs").and_then(Node::as_map);
     let size = options.and_then(|map| cx.optional(map, "size", read::size));
     let mode = options.and_then(|map| {
         cx.optional(map, "mode", |problems, node| {

@@ -20,9 +20,12 @@ pub(super) fn network(cx: &mut Context<'_>, entry: &Entry) {
     let Some((key, map)) = declared::<NetworkKey>(cx, entry, &nothing, &keys::NETWORK) else { return };
     let external = external(cx, map);
     let Some(name) = name::<NetworkName>(cx, entry, map, external) else { return };
-    let pools = map
-        .get("ipam")
-        .and_then(|node| read::checked_map(cx.problems, node, &keys::IPAM))
+    let ipam = map.get("ipam").and_then(|node| read::checked_map(cx.problems, node, &keys::IPAM));
+    if let Some(node) = ipam.and_then(|ipam| ipam.get("driver")) {
+        // The default one may be named; others are not made here.
+        read::word(cx.problems, node, &[("default", ())]);
+    }
+    let pools = ipam
         .and_then(|ipam| ipam.get("config"))
         .and_then(|node| read::list(cx.problems, node))
         .unwrap_or_default();

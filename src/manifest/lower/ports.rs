@@ -106,6 +106,10 @@ fn long(problems: &mut Problems, node: &Node) -> Option<Vec<PublishedPort>> {
         }
         None => Protocol::Tcp,
     };
+    if let Some(node) = map.get("mode") {
+        // On a single host both publish the port on the host.
+        read::word(problems, node, &[("ingress", ()), ("host", ())])?;
+    }
     match spread(host_ip, published, (target, target), protocol) {
         Ok(ports) => Some(ports),
         Err(message) => {

@@ -17,6 +17,10 @@ const MEMORY_MIN: u64 = 6 << 20;
 /// Reads limits into `spec`.
 pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
     let deploy = map.get("deploy").and_then(|node| read::checked_map(cx.problems, node, &keys::DEPLOY));
+    if let Some(node) = deploy.and_then(|deploy| deploy.get("mode")) {
+        // The default mode may be named; the others are for clusters.
+        read::word(cx.problems, node, &[("replicated", ())]);
+    }
     let resources = deploy
         .and_then(|deploy| deploy.get("resources"))
         .and_then(|node| read::checked_map(cx.problems, node, &keys::DEPLOY_RESOURCES));

@@ -49,8 +49,8 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         .filter_map(|node| read::text(cx.problems, node).map(|scalar| scalar.text.clone()))
         .collect();
     let active = profiles.is_empty()
-        || composed.profiles.contains("*")
-        || profiles.iter().any(|profile| composed.profiles.contains(profile));
+        || composed.profiles.contains_key("*")
+        || profiles.iter().any(|profile| composed.profiles.contains_key(profile));
     let container_name = cx.optional(map, "container_name", |problems, node| {
         read::parsed(problems, node, "bad-name", "a container name")
     });
@@ -62,7 +62,7 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         depends_on: dependency_places,
     };
     let service = Service { name, tier, container_name, replicas, depends_on, gate, spec };
-    Some(LoweredService { service, active, places })
+    Some(LoweredService { service, profiles, active, places })
 }
 
 /// The image. Where there is none that can be read, some image stands for it, so that the reading can go on.

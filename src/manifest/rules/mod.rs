@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::collect::Composed;
 use super::lower::{Lowered, LoweredService};
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, suggestion};
 use super::source::Span;
 use crate::model::name::{ContainerName, NetworkName, VolumeName};
 use crate::model::spec::MountSource;
+use crate::model::tree::RepoPath;
 
 /// Notes every broken rule.
 pub(crate) fn check(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
+    foreign_files(problems, composed, lowered);
     something_runs(problems, composed, lowered);
     graph::dependencies(problems, composed, lowered);
     graph::cycles(problems, lowered);
@@ -24,7 +26,37 @@ pub(crate) fn check(problems: &mut Problems, composed: &Composed, lowered: &Lowe
     container_names(problems, composed, lowered);
     single_replicas(problems, lowered);
     object_names(problems, lowered);
+    profiles(problems, composed, lowered);
     unused(problems, lowered);
+}
+
+/// A profile that is switched on and that no service has does nothing, which nobody means.
+fn profiles(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
+    let known: BTreeSet<&str> =
+        lowered.services.values().flat_map(|lowered| &lowered.profiles).map(String::as_str).collect();
+    for (name, span) in &composed.profiles {
+        if let (Some(span), false) = (span, name == "*" || known.contains(name.as_str())) {
+            let hint = suggestion(name, known.iter().copied());
+            let hint = hint.unwrap_or_else(|| "remove it, or give a service this profile".to_owned());
+            let message = format!("no service has the profile `{name}`");
+            problems.add(Problem::error("unknown-profile", *span, message).hint(hint));
+        }
+    }
+}
+
+/// A YAML file among the manifests is a manifest, or is mounted by one; else it is there by mistake.
+fn foreign_files(problems: &mut Problems, composed: &Composed, lowered: &Lowered) {
+    for (path, problem) in &composed.foreign {
+        let mut folder = path.clone();
+        let mut mounted = lowered.mounted.contains(&folder);
+        while !mounted && folder != RepoPath::root() {
+            folder = folder.parent();
+            mounted = lowered.mounted.contains(&folder);
+        }
+        if !mounted {
+            problems.add(problem.clone());
+        }
+    }
 }
 
 /// The services that run.

@@ -256,6 +256,18 @@ pub fn service(name: &str, tier: &str, image: &str) -> Service {
     }
 }
 
+/// A stack of so many services that nothing holds together, all made of one image.
+pub fn crowd(count: u32, image: &str) -> Desired {
+    let mut desired = stack_with(image);
+    let name = |number| format!("worker{number:02}");
+    desired.services = (0..count)
+        .map(|number| service(&name(number), "apps", image))
+        .map(|service| (service.name.clone(), service))
+        .collect();
+    desired.contents.clear();
+    desired
+}
+
 /// The stack with `app` made of this image: `db` and then `app` with a health check, and `proxy` with a file of the
 /// repository, in a later tier.
 pub fn stack_with(app_image: &str) -> Desired {

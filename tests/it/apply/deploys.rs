@@ -1,15 +1,17 @@
 //! Deploys that go well, and how fast and how quiet they are.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenkeel::apply::Outcome;
 use evenkeel::apply::ledger::history::State;
 use evenkeel::engine::sim::{Behaviour, Fault, SimImage, Verb};
+use evenkeel::model::desired::Desired;
 use evenkeel::model::live::Status;
 use evenkeel::model::spec::{MountSource, RestartPolicy};
 use tokio::time::Instant;
 
-use super::bench::{Bench, image_ref, stack, stack_with};
+use super::bench::{Bench, crowd, image_ref, stack, stack_with};
 
 #[tokio::test(start_paused = true)]
 async fn a_first_deploy_starts_everything_in_order() {
@@ -80,6 +82,60 @@ async fn a_service_is_ready_soon_after_it_is_whatever_its_interval() {
     assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
     let took = start.elapsed();
     assert!(ready_after <= took && took < Duration::from_millis(1500), "{took:?}");
+}
+
+/// A host on which each container of `app:1` needs so long to end.
+async fn host_whose_containers_end_after(time: Duration, desired: &Desired) -> Bench {
+    let bench = Bench::new();
+    let slow = Behaviour { stop_takes: time, ..Behaviour::default() };
+    bench.host.add_image(&image_ref("app:1"), SimImage::of("app:1").that(slow));
+    let outcome = bench.deploy(desired).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_container_has_ended_before_the_new_one_is_started() {
+    let takes = Duration::from_secs(3);
+    let bench = host_whose_containers_end_after(takes, &stack_with("app:1")).await;
+    let (start, started_after) = (Instant::now(), Arc::new(Mutex::new(None)));
+    let note = Arc::clone(&started_after);
+    bench.host.on_call(Box::new(move |call| {
+        if call.verb == Verb::StartContainer {
+            note.lock().unwrap().get_or_insert(start.elapsed());
+        }
+        Fault::None
+    }));
+    let outcome = bench.deploy(&stack_with("app:2")).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    let started_after = started_after.lock().unwrap().unwrap();
+    assert!(started_after >= takes, "{started_after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn containers_that_need_long_to_end_do_so_together() {
+    let bench = host_whose_containers_end_after(Duration::from_secs(9), &crowd(40, "app:1")).await;
+    let start = Instant::now();
+    let outcome = bench.deploy(&crowd(40, "app:2")).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    // Nine seconds to end and two to prove stable, not forty times that.
+    assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
+    bench.assert_at(&crowd(40, "app:2")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_that_has_committed_is_finished_though_it_is_stopped() {
+    let bench = Bench::with(&stack_with("app:1")).await;
+    let stop = bench.stop.clone();
+    bench.host.on_call(Box::new(move |call| {
+        if call.verb == Verb::RenameContainer {
+            stop.cancel();
+        }
+        Fault::None
+    }));
+    let outcome = bench.deploy(&stack_with("app:2")).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    bench.assert_at(&stack_with("app:2")).await;
 }
 
 #[tokio::test(start_paused = true)]

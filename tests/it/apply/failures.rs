@@ -134,6 +134,29 @@ async fn a_port_taken_since_the_plan_was_made_is_found_before_anything_is_touche
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_is_not_at_hand_is_found_before_anything_is_touched() {
+    let bench = Bench::new();
+    let mut desired = stack_with("app:1");
+    let plan = bench.plan(&desired).await;
+    desired.contents.clear();
+    let outcome = bench.carry_out(&plan, &desired).await;
+    let Outcome::Refused(findings) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(findings[0].what, "service `proxy`: content c0ffee of the repository is not at hand");
+    assert_eq!(bench.host.writing_calls(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_way_back_does_not_wait_for_last_words() {
+    let exits = Behaviour { exits: Some((Duration::ZERO, 1)), ..Behaviour::default() };
+    let bench = host_where_app_2(exits).await;
+    bench.host.on_call(Box::new(|call| if call.verb == Verb::Logs { Fault::Hang } else { Fault::None }));
+    let start = tokio::time::Instant::now();
+    let failure = rolled_back(&bench).await;
+    assert_eq!(failure.log_tail, Vec::<String>::new());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_container_whose_reply_was_lost_is_known_again() {
     let bench = Bench::with(&stack_with("app:1")).await;
     let mut lost = false;

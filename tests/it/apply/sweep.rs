@@ -113,6 +113,49 @@ async fn the_engine_may_be_gone_from_any_call_on() {
     assert!(sweep(Fault::Error, true, false).await > 10);
 }
 
+/// Kills a first deploy at call after call. Returns how many calls there were.
+async fn sweep_first(fault: Fault) -> usize {
+    let desired = stack_with("app:1");
+    for at in 0..CALLS_MAX {
+        let bench = Bench::new();
+        let plan = bench.plan(&desired).await;
+        let struck = strike(&bench.host, at, (fault, false));
+        let was_killed = tokio::select! {
+            biased;
+            () = struck.notified() => true,
+            // The preflight may have refused before anybody saw the strike.
+            outcome = bench.carry_out(&plan, &desired) => !matches!(outcome, Outcome::Applied(_)),
+        };
+        bench.host.without_faults();
+        let recovered = bench.recover().await;
+        let live = bench.live(&desired).await;
+        match recovered {
+            Some(Recovered::Back(_)) => {
+                assert!(
+                    live.containers.is_empty() && live.networks.is_empty(),
+                    "{fault:?} at {at}: {live:#?}"
+                );
+            }
+            None | Some(Recovered::Forward(_)) => {}
+            Some(Recovered::BackFailed { .. }) => panic!("{fault:?} at {at}: {recovered:?}"),
+        }
+        let outcome = bench.deploy(&desired).await;
+        assert!(matches!(outcome, Outcome::Applied(_) | Outcome::Unchanged), "{at}: {outcome:?}");
+        bench.assert_at(&desired).await;
+        if !was_killed {
+            return at;
+        }
+    }
+    panic!("a deploy makes more than {CALLS_MAX} calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_deploy_may_be_killed_at_any_call() {
+    for fault in [Fault::Hang, Fault::DoneButReplyLost] {
+        assert!(sweep_first(fault).await > 20);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_recovery_may_be_killed_at_any_call_too() {
     let desired = stack_with("app:2");

@@ -10,7 +10,7 @@ use evenkeel::engine::{Engine, ImportConfig};
 use evenkeel::model::image::ImageRef;
 use sha2::{Digest, Sha256};
 
-const SOURCE: &str = include_str!("fixture_program.rs");
+const SOURCE: &str = include_str!("../../programs/fixture.rs");
 
 /// The image, with a configuration that gives something of each kind to its containers.
 pub struct TestImage {
