@@ -23,9 +23,6 @@ pub(super) fn start(cli: &Cli) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(
-            std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none(),
-        )
         .with_target(false)
         .with_ansi(Output::is_stderr_coloured());
     let _ = if is_agent && cli.global.json { log.json().try_init() } else { log.try_init() };
