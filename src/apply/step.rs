@@ -168,7 +168,11 @@ impl<E: Engine> Site<'_, E> {
             }
             Action::Rename { target, name } => {
                 let id = self.resolve(target)?;
-                self.try_again(|| engine.rename_container(&id, name)).await
+                match self.try_again(|| engine.rename_container(&id, name)).await {
+                    // Its old name was wanted for another one, and is free now.
+                    Err(StepError::Engine(EngineError::NotFound { .. })) => Ok(()),
+                    renamed => renamed,
+                }
             }
             Action::Remove(container) => self.remove(container).await,
             Action::RemoveNetwork(network) => self.try_again(|| engine.remove_network(network)).await,

@@ -16,6 +16,9 @@ pub(super) fn not_planned(error: DeployError) -> anyhow::Error {
         DeployError::Refused(refused) => {
             several(refused.0.into_iter().map(|refusal| hinted(anyhow!(refusal.what), refusal.hint)))
         }
+        error @ DeployError::Unfinished { .. } => {
+            hinted(error, "wait until it has; if it was cut off, `evenkeel apply` puts that right first")
+        }
         error @ DeployError::Stale { .. } => hinted(error, "look at the new plan: `evenkeel plan`"),
         error @ DeployError::NeedsConsent { .. } => {
             let DeployError::NeedsConsent { plan, .. } = &error else { return error.into() };

@@ -1,9 +1,7 @@
 //! `plan`: what would change, field by field.
 
-use anyhow::anyhow;
-
 use super::args::{Global, PlanArgs};
-use super::failure::{ExitStatus, hinted};
+use super::failure::ExitStatus;
 use super::output::Output;
 use super::{outcome, select};
 use crate::plan::json::to_json;
@@ -12,13 +10,6 @@ use crate::plan::text::{Layout, to_text};
 pub(super) async fn plan(global: &Global, args: &PlanArgs, output: Output) -> anyhow::Result<ExitStatus> {
     let resolved = select::desired(global, output).await?;
     let machine = select::machine_to_look(global).await?;
-    if let Some(open) = machine.ledger().open_deploy(&resolved.desired.stack)? {
-        // What is live is half of the one and half of the other: no plan from there would be carried out.
-        return Err(hinted(
-            anyhow!("the deploy {} of `{}` has not ended", open.deploy.id, resolved.desired.stack),
-            "wait until it has; if it was cut off, `evenkeel apply` puts that right first",
-        ));
-    }
     let (plan, _) = machine.plan(&resolved.desired).await.map_err(outcome::not_planned)?;
     if output.json {
         output.value(&to_json(&plan));
