@@ -122,7 +122,7 @@ pub(crate) fn files(
         own: BTreeMap::new(),
         declared: BTreeMap::new(),
         host: request.host_variables,
-        dotenv: dotenv_beside(problems, request.tree, &base),
+        dotenv: dotenv_beside(problems, request, &base),
         placeholder: placeholder(request.missing),
         environment_file: None,
     };
@@ -186,12 +186,12 @@ fn into_map(root: Node) -> Map {
 
 fn dotenv_beside(
     problems: &mut Problems,
-    tree: &dyn FileTree,
+    request: &Request<'_>,
     folder: &RepoPath,
 ) -> BTreeMap<String, String> {
     let Ok(path) = folder.join(".env") else { return BTreeMap::new() };
-    match tree.read(&path) {
-        Ok(file) => dotenv::parse(problems, &path, &file.bytes),
+    match request.tree.read(&path) {
+        Ok(file) => dotenv::beside(problems, &path, &file.bytes, request.host_variables),
         Err(TreeError::NotFound(_)) => BTreeMap::new(),
         Err(error) => {
             problems.add(Problem::error("unreadable", &path, error.to_string()));

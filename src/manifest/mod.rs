@@ -21,6 +21,7 @@ mod read;
 mod units;
 mod project;
 mod variables;
+mod template;
 mod dotenv;
 mod interpolate;
 mod shape;
@@ -32,6 +33,8 @@ mod content;
 mod lower;
 mod rules;
 mod render;
+#[doc(hidden)]
+pub mod fuzzing;
 
 use std::collections::BTreeMap;
 
