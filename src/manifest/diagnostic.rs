@@ -84,9 +84,9 @@ impl Place {
         Self { path, spot: None, source: None }
     }
 
-    /// A line of a file whose text must not be shown.
-    pub(crate) fn line(path: RepoPath, line: usize) -> Self {
-        Self { path, spot: Some(Spot { line, column: 1, bytes: (0, 0) }), source: None }
+    /// A line and column of a file whose text must not be shown.
+    pub(crate) fn point(path: RepoPath, (line, column): (usize, usize)) -> Self {
+        Self { path, spot: Some(Spot { line, column, bytes: (0, 0) }), source: None }
     }
 
     /// Bytes of a source.

@@ -23,8 +23,21 @@ pub(crate) const ALIAS_NODES_MAX: usize = 100_000;
 /// Most bytes of text that the aliases of one file may add.
 pub(crate) const ALIAS_BYTES_MAX: usize = 4 << 20;
 
-/// Reads a file. What is wrong with it is noted in `problems`.
+/// Reads a file of one document. What is wrong with it is noted in `problems`.
 pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Node> {
+    let mut documents = load_all(problems, path, bytes)?;
+    if let Some(second) = documents.get(1) {
+        problems.add(
+            Problem::error("several-documents", second.span, "a second YAML document begins here")
+                .hint("put it into a file of its own"),
+        );
+        return None;
+    }
+    documents.pop()
+}
+
+/// Reads a file of one or several documents. An empty file is one that says nothing.
+pub(crate) fn load_all(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Vec<Node>> {
     let source = match text(path, bytes) {
         Ok(text) => problems.sources.add(path.clone(), text),
         Err(problem) => {
@@ -34,8 +47,10 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
     };
     let file = problems.sources.get(source)?.clone();
     let read = unwanted_character(&file.text, source).map_or_else(|| read(&file.text, source), Err);
-    match read.and_then(|mut root| merge_keys::expand(&mut root).map(|()| root)) {
-        Ok(root) => Some(root),
+    let expanded = read
+        .and_then(|mut documents| documents.iter_mut().try_for_each(merge_keys::expand).map(|()| documents));
+    match expanded {
+        Ok(documents) => Some(documents),
         Err(problem) => {
             problems.add(*problem);
             None
@@ -108,7 +123,7 @@ struct Reading<'t> {
     root: Option<Node>,
 }
 
-fn read(text: &str, source: u32) -> Result<Node, Fatal> {
+fn read(text: &str, source: u32) -> Result<Vec<Node>, Fatal> {
     let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
     let mut reading = Reading {
         text,
@@ -120,26 +135,21 @@ fn read(text: &str, source: u32) -> Result<Node, Fatal> {
         alias_bytes: 0,
         root: None,
     };
-    let mut documents = 0;
+    let mut documents = Vec::new();
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, chars) = event.map_err(|error| reading.syntax(&error))?;
         let span = reading.span(chars);
         match event {
-            Event::DocumentStart(_) => {
-                documents += 1;
-                if documents > 1 {
-                    return Err(Box::new(
-                        Problem::error("several-documents", span, "a second YAML document begins here")
-                            .hint("put it into a file of its own"),
-                    ));
-                }
-            }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            Event::DocumentEnd => documents.extend(reading.root.take()),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
             event => reading.event(event, span)?,
         }
     }
-    Ok(reading.root.unwrap_or(Node { span: bytes_span(source, 0, 0), tag: None, value: Value::Null }))
+    if documents.is_empty() {
+        documents.push(Node { span: bytes_span(source, 0, 0), tag: None, value: Value::Null });
+    }
+    Ok(documents)
 }
 
 impl Reading<'_> {
@@ -172,6 +182,9 @@ impl Reading<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                // `!!str` says of a text what quotes would say.
+                let is_text = tag.as_deref().is_some_and(|tag| is_core(tag) && tag.suffix == "str");
+                let style = if is_text { ScalarStyle::DoubleQuoted } else { style };
                 let tag = merge_tag(tag.as_deref(), span)?;
                 self.scalar((text.into_owned(), style), anchor, tag, span)
             }
@@ -239,6 +252,12 @@ impl Reading<'_> {
         if self.awaits_key() {
             if plain && span.start == span.end {
                 return Err(fatal("empty-key", span, "a key is missing before this colon"));
+            }
+            let meaning = if plain { plain_meaning(&text) } else { "a text" };
+            if meaning != "a text" {
+                let message = format!("a key must be a text, and this is {meaning}");
+                let hint = format!("put it into quotes: \"{text}\"");
+                return Err(Box::new(Problem::error("wrong-type", span, message).hint(hint)));
             }
             return self.key(Key { text, span }, tag);
         }
@@ -325,9 +344,24 @@ impl Reading<'_> {
     }
 }
 
+/// Whether a tag is one of YAML's own, as `!!str`.
+fn is_core(tag: &Tag) -> bool {
+    tag.handle == "tag:yaml.org,2002:"
+        && matches!(tag.suffix.as_str(), "str" | "int" | "float" | "bool" | "null" | "map" | "seq")
+}
+
+/// What a text without quotes is, with its article.
+fn plain_meaning(text: &str) -> &'static str {
+    if matches!(text, "~" | "null" | "Null" | "NULL") {
+        return "nothing";
+    }
+    Scalar { text: text.to_owned(), plain: true, taint: Taint::Literal }.kind()
+}
+
 fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
     match tag {
         None => Ok(None),
+        Some(tag) if is_core(tag) => Ok(None),
         Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Ok(Some(MergeTag::Reset)),
         Some(tag) if tag.handle == "!" && tag.suffix == "override" => Ok(Some(MergeTag::Override)),
         Some(tag) => {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::diagnostic::{Diagnostic, Place, Related, Report, Severity};
+use super::interpolate::VARIABLE_BYTES_MAX;
 use super::source::{Sources, Span};
 use crate::model::tree::RepoPath;
 
@@ -16,8 +17,8 @@ pub(crate) enum At {
     Span(Span),
     /// In a file as a whole.
     File(RepoPath),
-    /// In a line of a file whose text is never shown, for it may hold secrets.
-    Line(RepoPath, usize),
+    /// At a line and column of a file whose text is never shown, for it may hold secrets.
+    Point(RepoPath, usize, usize),
 }
 
 impl From<Span> for At {
@@ -99,6 +100,8 @@ pub(crate) struct Problems {
     incomplete: bool,
     /// Errors and warnings, kept or not.
     counts: [usize; 2],
+    /// Bytes that variables have added.
+    variable_bytes: usize,
 }
 
 impl Problems {
@@ -109,22 +112,25 @@ impl Problems {
         if spoiled || (self.incomplete && ABSENCES.contains(&code)) {
             return;
         }
+        let number = match severity {
+            Severity::Error => 0,
+            Severity::Warning => 1,
+        };
+        if self.counts[number] >= PROBLEMS_MAX {
+            // Only the number is told, and a hostile file must not make it dear to find.
+            self.counts[number] += 1;
+            return;
+        }
         let place = self.place(&at);
+        if !self.known.insert(format!("{place} {code} {message}")) {
+            return;
+        }
         let related = related
             .into_iter()
             .map(|(span, label)| Related { place: self.place(&At::Span(span)), label })
             .collect();
-        if !self.known.insert(format!("{place} {code} {message}")) {
-            return;
-        }
-        let count = match severity {
-            Severity::Error => &mut self.counts[0],
-            Severity::Warning => &mut self.counts[1],
-        };
-        *count += 1;
-        if *count <= PROBLEMS_MAX {
-            self.found.push(Diagnostic { code, severity, message, place, label, related, hint });
-        }
+        self.counts[number] += 1;
+        self.found.push(Diagnostic { code, severity, message, place, label, related, hint });
     }
 
     /// Says that the value at `span` could not be made, so that nothing else is to be said about it.
@@ -135,6 +141,18 @@ impl Problems {
     /// Says that a file could not be read, so that nothing is to be said about what is not there.
     pub(crate) fn incomplete(&mut self) {
         self.incomplete = true;
+    }
+
+    /// Counts bytes that variables add at `span`. False when they are too many, all files together; that is said once.
+    pub(crate) fn charge_variables(&mut self, span: Span, bytes: usize) -> bool {
+        let before = self.variable_bytes;
+        self.variable_bytes = before.saturating_add(bytes);
+        let enough = self.variable_bytes <= VARIABLE_BYTES_MAX;
+        if !enough && before <= VARIABLE_BYTES_MAX {
+            let message = format!("variables add more than {VARIABLE_BYTES_MAX} bytes to the files");
+            self.add(Problem::error("variable-budget", span, message));
+        }
+        enough
     }
 
     /// Whether an error was found.
@@ -168,7 +186,7 @@ impl Problems {
     fn place(&self, at: &At) -> Place {
         match at {
             At::File(path) => Place::file(path.clone()),
-            At::Line(path, line) => Place::line(path.clone(), *line),
+            At::Point(path, line, column) => Place::point(path.clone(), (*line, *column)),
             At::Span(span) => match self.sources.get(span.source) {
                 Some(source) => Place::bytes(source, span.range()),
                 None => Place::file(RepoPath::root()),
