@@ -59,6 +59,18 @@ pub struct Global {
     #[arg(short = 'f', long = "file", global = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
+    /// With --file: a file of variables, instead of `.env` beside the first Compose file
+    #[arg(long = "env-file", global = true, value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
+
+    /// With --file: a profile whose services are active
+    #[arg(long = "profile", global = true, value_name = "NAME")]
+    pub profiles: Vec<String>,
+
+    /// With --file: what the project is called [default: its `name`, else the folder's]
+    #[arg(short = 'p', long = "project-name", global = true, value_name = "NAME")]
+    pub project_name: Option<String>,
+
     /// A commit, branch or tag instead of the work tree; `HEAD` in a bare repository
     #[arg(long, global = true, value_name = "REV", conflicts_with = "files")]
     pub rev: Option<String>,
@@ -173,6 +185,38 @@ pub struct RenderArgs {
     /// The form of the output
     #[arg(long, value_enum, default_value = "yaml")]
     pub format: RenderFormat,
+
+    /// Leave variables as they are written
+    #[arg(long)]
+    pub no_interpolate: bool,
+
+    /// Print only the names of the services
+    #[arg(long, group = "only")]
+    pub services: bool,
+
+    /// Print only the images
+    #[arg(long, group = "only")]
+    pub images: bool,
+
+    /// Print only the names of the volumes
+    #[arg(long, group = "only")]
+    pub volumes: bool,
+
+    /// Print only the names of the networks
+    #[arg(long, group = "only")]
+    pub networks: bool,
+
+    /// Print only the names of the profiles, active or not
+    #[arg(id = "list_profiles", long = "profiles", group = "only")]
+    pub profiles: bool,
+
+    /// Print only the digest of each service's settings, as Compose computes it; `*` means all services
+    #[arg(long, group = "only", value_name = "SERVICES")]
+    pub hash: Option<String>,
+
+    /// Show the values of variables that come from outside of the repository, which may be secrets
+    #[arg(long)]
+    pub reveal_variables: bool,
 }
 
 /// Forms of `render`.

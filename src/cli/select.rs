@@ -12,7 +12,7 @@ use crate::apply::machine::Machine;
 use crate::apply::{self, ledger::Ledger};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineError};
-use crate::manifest::{self, Input, MissingVariables, Report, Request, Resolved};
+use crate::manifest::{self, Input, MissingVariables, Model, Report, Request, Resolved};
 use crate::model::desired::Revision;
 use crate::model::name::EnvironmentName;
 use crate::model::tree::{FileTree, RepoPath};
@@ -22,21 +22,27 @@ use crate::source::{Repository, SourceError, folder_tree};
 pub(super) struct Selection {
     tree: Box<dyn FileTree>,
     revision: Revision,
+    /// Where the tree lies on this host.
+    folder: String,
+    /// The variables of this process, with those that the options stand for.
+    variables: BTreeMap<String, String>,
     files: Option<(Vec<RepoPath>, String)>,
 }
 
 impl Selection {
     /// Opens what the options name. Blocks.
     pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
+        let variables = variables(global)?;
         if !global.files.is_empty() {
-            return Self::of_files(&global.files);
+            return Self::of_files(&global.files, variables);
         }
         let repository = Repository::open(&global.repo).map_err(explained)?;
         let has_work_tree = repository.kind() != crate::source::Kind::Bare;
         match &global.rev {
             None if has_work_tree => {
                 let (tree, revision) = repository.work_tree().map_err(explained)?;
-                Ok(Self { tree: Box::new(tree), revision, files: None })
+                let folder = repository.root().to_string_lossy().into_owned();
+                Ok(Self { tree: Box::new(tree), revision, folder, variables, files: None })
             }
             rev => Self::at(&repository, rev.as_deref().unwrap_or("HEAD")),
         }
@@ -46,40 +52,31 @@ impl Selection {
     pub(super) fn at(repository: &Repository, rev: &str) -> anyhow::Result<Self> {
         let commit = repository.resolve(rev).map_err(explained)?;
         let tree = repository.commit_tree(&commit.id).map_err(explained)?;
-        Ok(Self { tree: Box::new(tree), revision: Revision::Commit(commit.id), files: None })
+        Ok(Self {
+            tree: Box::new(tree),
+            revision: Revision::Commit(commit.id),
+            folder: repository.root().to_string_lossy().into_owned(),
+            variables: std::env::vars().collect(),
+            files: None,
+        })
     }
 
-    /// Compose files, relative to the folder of the first.
-    fn of_files(files: &[PathBuf]) -> anyhow::Result<Self> {
-        let first = files.first().context("no file is given")?;
-        let absolute = |path: &Path| {
-            let path = std::path::absolute(path)
-                .with_context(|| format!("{} has no absolute path", path.display()))?;
-            // Only the folder: a link to a file is read as what it is, and refused.
-            let folder = path.parent().unwrap_or(Path::new("/"));
-            let folder = folder
-                .canonicalize()
-                .with_context(|| format!("the folder {} can't be read", folder.display()))?;
-            Ok::<_, anyhow::Error>(folder.join(path.file_name().unwrap_or_default()))
-        };
-        let first = absolute(first)?;
-        let root = first.parent().unwrap_or(Path::new("/")).to_owned();
+    /// Compose files of this host. They may refer to any other file of it, as with Compose: whoever names them may read
+    /// those as well.
+    fn of_files(files: &[PathBuf], variables: BTreeMap<String, String>) -> anyhow::Result<Self> {
         let mut paths = Vec::new();
         for file in files {
-            let file = absolute(file)?;
-            let relative = file.strip_prefix(&root).map_err(|_| {
-                hinted(
-                    anyhow!("{} lies outside of {}", file.display(), root.display()),
-                    "all files must lie in the folder of the first, or below it",
-                )
-            })?;
-            let text = relative.to_str().with_context(|| format!("{} is no UTF-8", relative.display()))?;
-            paths.push(text.parse::<RepoPath>()?);
+            paths.push(host_path(file)?);
         }
-        let project = root.file_name().and_then(|name| name.to_str()).unwrap_or("evenkeel").to_owned();
+        let first = paths.first().context("no file is given")?;
+        let folder = first.parent();
+        let project =
+            Some(folder.file_name()).filter(|name| !name.is_empty()).unwrap_or("evenkeel").to_owned();
         Ok(Self {
-            tree: Box::new(folder_tree(&root)),
+            tree: Box::new(folder_tree(Path::new("/"))),
             revision: Revision::Files,
+            folder: "/".to_owned(),
+            variables,
             files: Some((paths, project)),
         })
     }
@@ -126,6 +123,21 @@ impl Selection {
         environment: Option<EnvironmentName>,
         missing: MissingVariables,
     ) -> Result<Resolved, Report> {
+        manifest::resolve(&self.request(environment, missing))
+    }
+
+    /// Composes one environment, or the files: the whole language, whether or not all of it can be deployed.
+    fn compose(
+        &self,
+        environment: Option<EnvironmentName>,
+        missing: MissingVariables,
+        interpolate: bool,
+    ) -> Result<Model, Report> {
+        let request = self.request(environment, missing);
+        if interpolate { manifest::compose(&request) } else { manifest::compose_uninterpolated(&request) }
+    }
+
+    fn request(&self, environment: Option<EnvironmentName>, missing: MissingVariables) -> Request<'_> {
         let input = match (&self.files, environment) {
             (Some((files, default_project)), _) => {
                 Input::Files { files: files.clone(), default_project: default_project.clone() }
@@ -134,16 +146,73 @@ impl Selection {
             // A repository without environments doesn't get here: that is an error of `environments`.
             (None, None) => Input::Files { files: Vec::new(), default_project: String::new() },
         };
-        let host_variables: BTreeMap<String, String> = std::env::vars().collect();
         let revision = self.revision.clone();
-        manifest::resolve(&Request {
-            tree: self.tree.as_ref(),
-            input,
-            host_variables: &host_variables,
-            missing,
-            revision,
-        })
+        Request { tree: self.tree.as_ref(), input, host_variables: &self.variables, missing, revision }
     }
+}
+
+/// The variables of this process, and what the options say in Compose's own variables.
+fn variables(global: &Global) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut variables: BTreeMap<String, String> = std::env::vars().collect();
+    let given = [
+        ("--env-file", global.env_files.is_empty()),
+        ("--profile", global.profiles.is_empty()),
+        ("--project-name", global.project_name.is_none()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, absent)| !absent && global.files.is_empty()) {
+        let what = format!("{option} goes with --file, not with a repository");
+        return Err(hinted(
+            anyhow!(what),
+            "say it in the repository: `evenkeel.yaml` and `environment.yaml`",
+        ));
+    }
+    if !global.env_files.is_empty() {
+        let files = global.env_files.iter().map(|file| Ok(format!("/{}", host_path(file)?.as_str())));
+        let files: Vec<String> = files.collect::<anyhow::Result<_>>()?;
+        variables.insert("COMPOSE_ENV_FILES".to_owned(), files.join(","));
+    }
+    if !global.profiles.is_empty() {
+        variables.insert("COMPOSE_PROFILES".to_owned(), global.profiles.join(","));
+    }
+    if let Some(name) = &global.project_name {
+        variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+    }
+    Ok(variables)
+}
+
+/// The path of a file from the root of this host, with the links of its folder resolved. A link to the file itself is
+/// kept: it is read as what it is, and refused.
+fn host_path(file: &Path) -> anyhow::Result<RepoPath> {
+    let path =
+        std::path::absolute(file).with_context(|| format!("{} has no absolute path", file.display()))?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder =
+        folder.canonicalize().with_context(|| format!("the folder {} can't be read", folder.display()))?;
+    let path = folder.join(path.file_name().unwrap_or_default());
+    let text = path.to_str().with_context(|| format!("{} is no UTF-8", path.display()))?;
+    Ok(text.trim_start_matches('/').parse::<RepoPath>()?)
+}
+
+/// Composes what the options name, with the folder of its tree on this host. Warnings are told.
+pub(super) async fn model(
+    global: &Global,
+    missing: MissingVariables,
+    interpolate: bool,
+    output: Output,
+) -> anyhow::Result<(Model, String)> {
+    let global = global.clone();
+    let (model, folder) = tokio::task::spawn_blocking(move || {
+        let selection = Selection::open(&global)?;
+        let environment = selection.environment(&global)?;
+        let model =
+            selection.compose(environment, missing, interpolate).map_err(|report| laid_out(&report))?;
+        Ok::<_, anyhow::Error>((model, selection.folder))
+    })
+    .await??;
+    for warning in model.warnings() {
+        output.say(&warning.render(true));
+    }
+    Ok((model, folder))
 }
 
 /// Resolves what the options name, for a deploy: every variable must be there. Warnings are told.

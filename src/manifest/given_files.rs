@@ -30,7 +30,7 @@ pub(crate) fn files(
         own: BTreeMap::new(),
         declared: BTreeMap::new(),
         host: request.host_variables,
-        dotenv: dotenv_beside(problems, request, &folder),
+        dotenv: dotenv(problems, request, &folder),
         placeholder: placeholder(request.missing),
         environment_file: None,
     };
@@ -79,20 +79,27 @@ pub(crate) fn files(
     })
 }
 
-fn dotenv_beside(
-    problems: &mut Problems,
-    request: &Request<'_>,
-    folder: &RepoPath,
-) -> BTreeMap<String, String> {
-    let Ok(path) = folder.join(".env") else { return BTreeMap::new() };
-    match request.tree.read(&path) {
-        Ok(file) => dotenv::beside(problems, &path, &file.bytes, request.host_variables),
-        Err(TreeError::NotFound(_)) => BTreeMap::new(),
-        Err(error) => {
-            problems.add(Problem::error("unreadable", &path, error.to_string()));
-            BTreeMap::new()
+/// The variables of the files that `COMPOSE_ENV_FILES` names, else of `.env` beside the first Compose file. A later file
+/// wins, and may refer to what an earlier one says.
+fn dotenv(problems: &mut Problems, request: &Request<'_>, folder: &RepoPath) -> BTreeMap<String, String> {
+    let named = request.host_variables.get("COMPOSE_ENV_FILES").filter(|names| !names.is_empty());
+    let names = named.map_or(".env", String::as_str);
+    let mut known = BTreeMap::new();
+    for name in names.split(',') {
+        let absolute = name.strip_prefix('/');
+        let path = absolute.map_or_else(|| folder.join(name), |below| RepoPath::root().join(below));
+        let Ok(path) = path else { continue };
+        match request.tree.read(&path) {
+            Ok(file) => {
+                let mut seen = known.clone();
+                seen.extend(request.host_variables.clone());
+                known.extend(dotenv::beside(problems, &path, &file.bytes, &seen));
+            }
+            Err(TreeError::NotFound(_)) if named.is_none() => {}
+            Err(error) => problems.add(Problem::error("unreadable", &path, error.to_string())),
         }
     }
+    known
 }
 
 /// The stack's name, as with Compose: `COMPOSE_PROJECT_NAME`, else `name` of the last file that says one, else the

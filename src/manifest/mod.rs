@@ -55,7 +55,8 @@ pub struct Request<'a> {
     pub tree: &'a dyn FileTree,
     /// Which of them.
     pub input: Input,
-    /// The process environment of the host. Its values are sensitive.
+    /// The process environment of the host. Its values are sensitive. `COMPOSE_PROFILES`, `COMPOSE_PROJECT_NAME` and
+    /// `COMPOSE_ENV_FILES` mean for [`Input::Files`] what they mean for Compose.
     pub host_variables: &'a BTreeMap<String, String>,
     /// What becomes of a variable that only the host has, and doesn't.
     pub missing: MissingVariables,
@@ -71,7 +72,8 @@ pub enum Input {
         /// The environment.
         environment: EnvironmentName,
     },
-    /// Compose files, the later merged over the earlier. Relative paths are relative to the folder of the first.
+    /// Compose files, the later merged over the earlier. Relative paths are relative to the folder of the first. The tree
+    /// is the host's own, from its root: what is mounted from it is mounted as it is.
     Files {
         /// The files, at least one.
         files: Vec<RepoPath>,

@@ -185,10 +185,25 @@ fn bind(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> 
     if !source.starts_with('.') {
         return Some(MountSource::Bind(source.to_owned()));
     }
+    if !cx.strict {
+        return on_host(cx, node, source);
+    }
     match from_repository(cx, node, source) {
         Ok(source) => source,
         Err((code, message, hint)) => {
             cx.note(Problem::error(code, node.span, message).hint(hint));
+            None
+        }
+    }
+}
+
+/// Files that are given by name lie in no repository: the tree is the host's own, from its root, and a relative source
+/// is a path on the host, as with Compose.
+fn on_host(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> {
+    match RepoPath::root().join(source) {
+        Ok(path) => Some(MountSource::Bind(format!("/{}", path.as_str()))),
+        Err(error) => {
+            cx.note(Problem::error("outside", node.span, error.to_string()));
             None
         }
     }
