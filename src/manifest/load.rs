@@ -10,7 +10,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag}
 
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
-use super::source::Span;
+use super::source::{Offsets, Span};
 use super::{merge_keys, syntax};
 use crate::model::tree::RepoPath;
 
@@ -18,10 +18,11 @@ use crate::model::tree::RepoPath;
 pub(crate) const BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting.
 pub(crate) const DEPTH_MAX: usize = 64;
-/// Most nodes that the aliases of one file may add.
-pub(crate) const ALIAS_NODES_MAX: usize = 100_000;
-/// Most bytes of text that the aliases of one file may add.
-pub(crate) const ALIAS_BYTES_MAX: usize = 4 << 20;
+/// Most memory that the tree of one file may take, its aliases written out, in bytes.
+pub(crate) const TREE_BYTES_MAX: usize = 16 << 20;
+/// Most tokens that the parser may have to keep at once, as it does from the opening bracket of a list to the closing
+/// one.
+pub(crate) const TOKENS_MAX: usize = 100_000;
 
 /// Reads a file. What is wrong with it is noted in `problems`.
 pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Node> {
@@ -33,8 +34,14 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
         }
     };
     let file = problems.sources.get(source)?.clone();
-    let read = unwanted_character(&file.text, source).map_or_else(|| read(&file.text, source), Err);
-    match read.and_then(|mut root| merge_keys::expand(&mut root).map(|()| root)) {
+    let unwanted = unwanted_character(&file.text, source).or_else(|| {
+        too_many_tokens(&file.text)
+            .map(|message| Box::new(Problem::error("too-many-values", path, message).hint("split the file")))
+    });
+    match unwanted
+        .map_or_else(|| read(&file.text, source), Err)
+        .and_then(|mut root| merge_keys::expand(&mut root).map(|()| root))
+    {
         Ok(root) => Some(root),
         Err(problem) => {
             problems.add(*problem);
@@ -70,6 +77,20 @@ fn unwanted_character(text: &str, source: u32) -> Option<Box<Problem>> {
     ))
 }
 
+/// Counts what may stand in brackets, before the parser is let at it. Brackets that never close don't count: the parser
+/// itself stops at those that are too deep.
+fn too_many_tokens(text: &str) -> Option<String> {
+    let (mut ends, mut colons) = (0, 0);
+    for byte in text.bytes() {
+        ends += usize::from(matches!(byte, b',' | b']' | b'}'));
+        colons += usize::from(byte == b':');
+    }
+    // An entry is a comma and a text, or a comma, a key with its mark, a colon and a text.
+    let tokens = 2 * ends + 3 * colons.min(ends);
+    (tokens > TOKENS_MAX)
+        .then(|| format!("the brackets and commas of the file make more than {TOKENS_MAX} tokens"))
+}
+
 fn bytes_span(source: u32, start: usize, end: usize) -> Span {
     let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Span { source, start: number(start), end: number(end) }
@@ -99,25 +120,22 @@ enum Content {
 struct Reading<'t> {
     text: &'t str,
     source: u32,
-    /// Where each character begins, in bytes; empty where all characters are one byte long.
-    offsets: Vec<usize>,
+    offsets: Offsets,
     frames: Vec<Frame>,
     anchors: BTreeMap<usize, Node>,
-    alias_nodes: usize,
-    alias_bytes: usize,
+    /// What the tree takes so far, in bytes.
+    size: usize,
     root: Option<Node>,
 }
 
 fn read(text: &str, source: u32) -> Result<Node, Fatal> {
-    let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
     let mut reading = Reading {
         text,
         source,
-        offsets,
+        offsets: Offsets::of(text),
         frames: Vec::new(),
         anchors: BTreeMap::new(),
-        alias_nodes: 0,
-        alias_bytes: 0,
+        size: 0,
         root: None,
     };
     let mut documents = 0;
@@ -143,20 +161,13 @@ fn read(text: &str, source: u32) -> Result<Node, Fatal> {
 }
 
 impl Reading<'_> {
-    fn byte(&self, char_index: usize) -> usize {
-        if self.offsets.is_empty() {
-            return char_index.min(self.text.len());
-        }
-        self.offsets.get(char_index).copied().unwrap_or(self.text.len())
-    }
-
     fn span(&self, chars: CharSpan) -> Span {
-        let start = self.byte(chars.start.index());
-        bytes_span(self.source, start, self.byte(chars.end.index()).max(start))
+        let start = self.offsets.byte(self.text, chars.start.index());
+        bytes_span(self.source, start, self.offsets.byte(self.text, chars.end.index()).max(start))
     }
 
     fn syntax(&self, error: &saphyr_parser::ScanError) -> Fatal {
-        let at = self.byte(error.marker().index());
+        let at = self.offsets.byte(self.text, error.marker().index());
         let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let line = self.text[line_start..].lines().next().unwrap_or("");
         let indentation = line.len() - line.trim_start().len();
@@ -262,6 +273,7 @@ impl Reading<'_> {
             return Err(fatal("tag", key.span, "a key can't have a tag"));
         }
         if let Some(Frame { content: Content::Map { seen, key: waiting, .. }, .. }) = self.frames.last_mut() {
+            self.size += 2 * key_size(&key);
             if let Some(first) = seen.insert(key.text.clone(), key.span) {
                 let message = format!("the key `{}` is there twice", key.text);
                 return Err(Box::new(
@@ -283,35 +295,31 @@ impl Reading<'_> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(fatal("cyclic-alias", span, "the alias refers to the value that it stands in"));
         };
-        let node = node.clone();
-        self.charge(&node, span)?;
-        if self.frames.len() + depth(&node) > DEPTH_MAX {
+        if self.frames.len() + depth(node) > DEPTH_MAX {
             let message = format!("with this alias the file is nested deeper than {DEPTH_MAX} levels");
             return Err(fatal("too-deep", span, message));
         }
-        self.finished(node, 0)
-    }
-
-    /// Counts a copy of `node` against the budget.
-    fn charge(&mut self, node: &Node, span: Span) -> Result<(), Fatal> {
-        let (nodes, bytes) = measure(node);
-        self.alias_nodes += nodes;
-        self.alias_bytes += bytes;
-        if self.alias_nodes > ALIAS_NODES_MAX || self.alias_bytes > ALIAS_BYTES_MAX {
-            let message = format!(
-                "anchors and aliases make the file too large: at most {ALIAS_NODES_MAX} values and \
-                 {ALIAS_BYTES_MAX} bytes may be repeated"
-            );
-            return Err(fatal("alias-budget", span, message));
-        }
+        self.size = copied(self.size, node, span)?;
+        let node = node.clone();
+        self.placed(node);
         Ok(())
     }
 
     fn finished(&mut self, node: Node, anchor: usize) -> Result<(), Fatal> {
         if anchor != 0 {
-            self.charge(&node, node.span)?;
+            self.size = copied(self.size, &node, node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
+        self.size += own_size(&node);
+        if self.size > TREE_BYTES_MAX {
+            let message = format!("the values of the file take more than {TREE_BYTES_MAX} bytes");
+            return Err(fatal("too-many-values", node.span, message));
+        }
+        self.placed(node);
+        Ok(())
+    }
+
+    fn placed(&mut self, node: Node) {
         match self.frames.last_mut().map(|frame| &mut frame.content) {
             None => self.root = Some(node),
             Some(Content::List(items)) => items.push(node),
@@ -321,8 +329,17 @@ impl Reading<'_> {
                 }
             }
         }
-        Ok(())
     }
+}
+
+/// `size` and that of a copy of `node`.
+fn copied(size: usize, node: &Node, span: Span) -> Result<usize, Fatal> {
+    let size = size + whole_size(node);
+    if size > TREE_BYTES_MAX {
+        let message = format!("with its aliases written out the file takes more than {TREE_BYTES_MAX} bytes");
+        return Err(fatal("alias-budget", span, message));
+    }
+    Ok(size)
 }
 
 fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
@@ -338,18 +355,28 @@ fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
     }
 }
 
-fn measure(node: &Node) -> (usize, usize) {
-    let add = |sum: (usize, usize), part: (usize, usize)| (sum.0 + part.0, sum.1 + part.1);
-    match &node.value {
-        Value::Null => (1, 0),
-        Value::Scalar(scalar) => (1, scalar.text.len()),
-        Value::List(items) => items.iter().map(measure).fold((1, 0), add),
-        Value::Map(map) => map
-            .entries
-            .iter()
-            .map(|entry| add((0, entry.key.text.len()), measure(&entry.value)))
-            .fold((1, 0), add),
-    }
+/// What a node takes in memory without what is in it: a place in a list that is still growing, and its text.
+fn own_size(node: &Node) -> usize {
+    let text = node.as_scalar().map_or(0, |scalar| scalar.text.len() + ALLOCATION);
+    2 * size_of::<Node>() + text
+}
+
+fn key_size(key: &Key) -> usize {
+    size_of::<Key>() + key.text.len() + ALLOCATION
+}
+
+/// What each allocation costs beside what is in it.
+const ALLOCATION: usize = 16;
+
+fn whole_size(node: &Node) -> usize {
+    let below: usize = match &node.value {
+        Value::Null | Value::Scalar(_) => 0,
+        Value::List(items) => items.iter().map(whole_size).sum(),
+        Value::Map(map) => {
+            map.entries.iter().map(|entry| key_size(&entry.key) + whole_size(&entry.value)).sum()
+        }
+    };
+    own_size(node) + below
 }
 
 fn depth(node: &Node) -> usize {
