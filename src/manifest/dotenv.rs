@@ -162,7 +162,7 @@ impl<'a> Reading<'a, '_, '_> {
         let end = name_start + rest.find(wrong).unwrap_or(rest.len());
         let name = self.text[name_start..end].trim_end();
         let next = self.text[end..].chars().next();
-        if matches!(next, None | Some('\n')) && name.is_empty() {
+        if next == Some('\n') && name.is_empty() {
             // A line that says nothing but `export`.
             return Some(line_end);
         }
