@@ -10,5 +10,8 @@ fuzz_target!(|bytes: &[u8]| {
     for name in known.keys() {
         assert!(!name.is_empty() && !name.contains(['\n', '\0', '=']), "{name:?}");
     }
-    assert!(!told.contains("hunter2") && !told.contains("error[internal]"), "{told}");
+    // Names are shown, and a file may call a variable so.
+    let named = bytes.windows(7).any(|part| part == b"hunter2");
+    assert!(named || !told.contains("hunter2"), "{told}");
+    assert!(!told.contains("error[internal]"), "{told}");
 });

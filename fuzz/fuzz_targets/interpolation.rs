@@ -11,6 +11,7 @@ fuzz_target!(|template: &str| {
         assert!(!parts.is_empty());
         return;
     };
-    assert!(sensitive || template.contains("hunter2") || !text.contains("hunter2"), "{text:?}");
+    // The 2 can come from nowhere else.
+    assert!(sensitive || template.contains('2') || !text.contains("hunter2"), "{text:?}");
     assert!(template.contains('$') || text == template, "{text:?}");
 });

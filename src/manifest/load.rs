@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag}
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::{Offsets, Span};
-use super::{merge_keys, syntax};
+use super::{merge_keys, syntax, tokens};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
@@ -20,9 +20,8 @@ pub(crate) const BYTES_MAX: usize = 1 << 20;
 pub(crate) const DEPTH_MAX: usize = 64;
 /// Most memory that the tree of one file may take, its aliases written out, in bytes.
 pub(crate) const TREE_BYTES_MAX: usize = 16 << 20;
-/// Most tokens that the parser may have to keep at once, as it does from the opening bracket of a list to the closing
-/// one.
-pub(crate) const TOKENS_MAX: usize = 100_000;
+/// Most tokens: the parser keeps all of them from an opening bracket to the closing one, a hundred bytes each.
+pub(crate) const TOKENS_MAX: usize = 180_000;
 
 /// Reads a file. What is wrong with it is noted in `problems`.
 pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Node> {
@@ -34,10 +33,7 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
         }
     };
     let file = problems.sources.get(source)?.clone();
-    let unwanted = unwanted_character(&file.text, source).or_else(|| {
-        too_many_tokens(&file.text)
-            .map(|message| Box::new(Problem::error("too-many-values", path, message).hint("split the file")))
-    });
+    let unwanted = unwanted_character(&file.text, source).or_else(|| too_many_tokens(&file.text, path));
     match unwanted
         .map_or_else(|| read(&file.text, source), Err)
         .and_then(|mut root| merge_keys::expand(&mut root).map(|()| root))
@@ -77,18 +73,11 @@ fn unwanted_character(text: &str, source: u32) -> Option<Box<Problem>> {
     ))
 }
 
-/// Counts what may stand in brackets, before the parser is let at it. Brackets that never close don't count: the parser
-/// itself stops at those that are too deep.
-fn too_many_tokens(text: &str) -> Option<String> {
-    let (mut ends, mut colons) = (0, 0);
-    for byte in text.bytes() {
-        ends += usize::from(matches!(byte, b',' | b']' | b'}'));
-        colons += usize::from(byte == b':');
-    }
-    // An entry is a comma and a text, or a comma, a key with its mark, a colon and a text.
-    let tokens = 2 * ends + 3 * colons.min(ends);
-    (tokens > TOKENS_MAX)
-        .then(|| format!("the brackets and commas of the file make more than {TOKENS_MAX} tokens"))
+fn too_many_tokens(text: &str, path: &RepoPath) -> Option<Fatal> {
+    let message = format!("the file has more than {TOKENS_MAX} keys, values and brackets");
+    let hint = "split it, or keep long texts in files of their own";
+    (tokens::most(text) > TOKENS_MAX)
+        .then(|| Box::new(Problem::error("too-many-values", path, message).hint(hint)))
 }
 
 fn bytes_span(source: u32, start: usize, end: usize) -> Span {

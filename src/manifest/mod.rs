@@ -13,6 +13,7 @@ mod source;
 mod diagnostic;
 mod problem;
 mod node;
+mod tokens;
 mod load;
 mod syntax;
 mod merge_keys;
