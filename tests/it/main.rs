@@ -11,6 +11,7 @@ mod paper;
 mod apply;
 mod connecting;
 mod engine_contract;
+mod hostile;
 mod manifests;
 mod plan_laws;
 mod plans;
