@@ -67,6 +67,10 @@ pub struct Global {
     #[arg(long = "profile", global = true, value_name = "NAME")]
     pub profiles: Vec<String>,
 
+    /// With --file: the folder that relative paths are relative to [default: that of the first file]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub project_directory: Option<PathBuf>,
+
     /// With --file: what the project is called [default: its `name`, else the folder's]
     #[arg(short = 'p', long = "project-name", global = true, value_name = "NAME")]
     pub project_name: Option<String>,

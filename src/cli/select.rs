@@ -12,7 +12,7 @@ use crate::apply::machine::Machine;
 use crate::apply::{self, ledger::Ledger};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineError};
-use crate::manifest::{self, Input, MissingVariables, Model, Report, Request, Resolved};
+use crate::manifest::{self, Given, Input, MissingVariables, Model, Report, Request, Resolved};
 use crate::model::desired::Revision;
 use crate::model::name::EnvironmentName;
 use crate::model::tree::{FileTree, RepoPath};
@@ -24,25 +24,25 @@ pub(super) struct Selection {
     revision: Revision,
     /// Where the tree lies on this host.
     folder: String,
-    /// The variables of this process, with those that the options stand for.
+    /// The variables of this process.
     variables: BTreeMap<String, String>,
-    files: Option<(Vec<RepoPath>, String)>,
+    given: Option<Given>,
 }
 
 impl Selection {
     /// Opens what the options name. Blocks.
     pub(super) fn open(global: &Global) -> anyhow::Result<Self> {
-        let variables = variables(global)?;
         if !global.files.is_empty() {
-            return Self::of_files(&global.files, variables);
+            return Self::of_files(global);
         }
+        only_for_repository(global)?;
         let repository = Repository::open(&global.repo).map_err(explained)?;
         let has_work_tree = repository.kind() != crate::source::Kind::Bare;
         match &global.rev {
             None if has_work_tree => {
                 let (tree, revision) = repository.work_tree().map_err(explained)?;
                 let folder = repository.root().to_string_lossy().into_owned();
-                Ok(Self { tree: Box::new(tree), revision, folder, variables, files: None })
+                Ok(Self { tree: Box::new(tree), revision, folder, variables: process(), given: None })
             }
             rev => Self::at(&repository, rev.as_deref().unwrap_or("HEAD")),
         }
@@ -56,34 +56,42 @@ impl Selection {
             tree: Box::new(tree),
             revision: Revision::Commit(commit.id),
             folder: repository.root().to_string_lossy().into_owned(),
-            variables: std::env::vars().collect(),
-            files: None,
+            variables: process(),
+            given: None,
         })
     }
 
     /// Compose files of this host. They may refer to any other file of it, as with Compose: whoever names them may read
     /// those as well.
-    fn of_files(files: &[PathBuf], variables: BTreeMap<String, String>) -> anyhow::Result<Self> {
-        let mut paths = Vec::new();
-        for file in files {
-            paths.push(host_path(file)?);
-        }
-        let first = paths.first().context("no file is given")?;
-        let folder = first.parent();
-        let project =
-            Some(folder.file_name()).filter(|name| !name.is_empty()).unwrap_or("evenkeel").to_owned();
+    fn of_files(global: &Global) -> anyhow::Result<Self> {
+        let paths =
+            |files: &[PathBuf]| files.iter().map(|file| host_path(file)).collect::<anyhow::Result<Vec<_>>>();
+        let files = paths(&global.files)?;
+        let folder = global.project_directory.as_deref().map(host_path).transpose()?;
+        let first = files.first().context("no file is given")?;
+        let home = folder.clone().unwrap_or_else(|| first.parent());
+        let default_project =
+            if home.file_name().is_empty() { "evenkeel" } else { home.file_name() }.to_owned();
+        let given = Given {
+            files,
+            project: global.project_name.clone(),
+            default_project,
+            folder,
+            env_files: paths(&global.env_files)?,
+            profiles: global.profiles.clone(),
+        };
         Ok(Self {
             tree: Box::new(folder_tree(Path::new("/"))),
             revision: Revision::Files,
             folder: "/".to_owned(),
-            variables,
-            files: Some((paths, project)),
+            variables: process(),
+            given: Some(given),
         })
     }
 
     /// The environments to look at: the one that is named, else all of them; none where there are only files.
     pub(super) fn environments(&self, global: &Global) -> anyhow::Result<Vec<Option<EnvironmentName>>> {
-        if self.files.is_some() {
+        if self.given.is_some() {
             return match &global.env {
                 None => Ok(vec![None]),
                 Some(_) => Err(hinted(
@@ -138,10 +146,8 @@ impl Selection {
     }
 
     fn request(&self, environment: Option<EnvironmentName>, missing: MissingVariables) -> Request<'_> {
-        let input = match (&self.files, environment) {
-            (Some((files, default_project)), _) => {
-                Input::Files { files: files.clone(), default_project: default_project.clone() }
-            }
+        let input = match (&self.given, environment) {
+            (Some(given), _) => Input::Given(given.clone()),
             (None, Some(environment)) => Input::Repository { environment },
             // A repository without environments doesn't get here: that is an error of `environments`.
             (None, None) => Input::Files { files: Vec::new(), default_project: String::new() },
@@ -151,33 +157,26 @@ impl Selection {
     }
 }
 
-/// The variables of this process, and what the options say in Compose's own variables.
-fn variables(global: &Global) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut variables: BTreeMap<String, String> = std::env::vars().collect();
+/// The variables of this process.
+fn process() -> BTreeMap<String, String> {
+    std::env::vars().collect()
+}
+
+/// Refuses options that mean nothing for a repository.
+fn only_for_repository(global: &Global) -> anyhow::Result<()> {
     let given = [
-        ("--env-file", global.env_files.is_empty()),
-        ("--profile", global.profiles.is_empty()),
-        ("--project-name", global.project_name.is_none()),
+        ("--env-file", !global.env_files.is_empty()),
+        ("--profile", !global.profiles.is_empty()),
+        ("--project-name", global.project_name.is_some()),
+        ("--project-directory", global.project_directory.is_some()),
     ];
-    if let Some((option, _)) = given.iter().find(|(_, absent)| !absent && global.files.is_empty()) {
-        let what = format!("{option} goes with --file, not with a repository");
-        return Err(hinted(
-            anyhow!(what),
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((option, _)) => Err(hinted(
+            anyhow!("{option} goes with --file, not with a repository"),
             "say it in the repository: `evenkeel.yaml` and `environment.yaml`",
-        ));
+        )),
     }
-    if !global.env_files.is_empty() {
-        let files = global.env_files.iter().map(|file| Ok(format!("/{}", host_path(file)?.as_str())));
-        let files: Vec<String> = files.collect::<anyhow::Result<_>>()?;
-        variables.insert("COMPOSE_ENV_FILES".to_owned(), files.join(","));
-    }
-    if !global.profiles.is_empty() {
-        variables.insert("COMPOSE_PROFILES".to_owned(), global.profiles.join(","));
-    }
-    if let Some(name) = &global.project_name {
-        variables.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
-    }
-    Ok(variables)
 }
 
 /// The path of a file from the root of this host, with the links of its folder resolved. A link to the file itself is

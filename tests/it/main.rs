@@ -15,6 +15,7 @@ mod cli;
 mod connecting;
 mod docker;
 mod engine_contract;
+mod hostile;
 mod manifests;
 mod plan_laws;
 mod plans;
