@@ -1,9 +1,10 @@
-//! Which keys there are: those that are honoured, and those of the Compose Specification that are not yet.
+//! Which keys are honoured when a stack is deployed, and the keys of our own files.
 //!
-//! A key in neither list is unknown and refused with a suggestion. No key is ignored in silence; only `x-*`, which
-//! Compose itself reserves for others, passes.
+//! Which keys the Compose Specification has is said by the table of the language. What is in it and not here can be
+//! rendered and is refused, never ignored, when it is to be deployed. Only `x-*`, which Compose itself reserves for
+//! others, passes.
 
-use super::node::Map;
+use super::node::{Map, Value};
 use super::problem::{Problem, Problems, suggestion};
 
 /// The keys of one kind of mapping.
@@ -12,16 +13,9 @@ pub(crate) struct Keys {
     pub(crate) of: &'static str,
     /// Honoured.
     pub(crate) known: &'static [&'static str],
-    /// In the Compose Specification or planned, and refused so far.
+    /// Planned in our own mappings, and refused so far.
     pub(crate) later: &'static [&'static str],
 }
-
-/// The top of a Compose file.
-pub(crate) const FILE: Keys = Keys {
-    of: "a Compose file",
-    known: &["name", "version", "services", "networks", "volumes", "x-evenkeel"],
-    later: &["configs", "secrets", "include", "models"],
-};
 
 /// A service.
 #[rustfmt::skip]
@@ -32,17 +26,10 @@ pub(crate) const SERVICE: Keys = Keys {
         "healthcheck", "user", "working_dir", "hostname", "restart", "stop_signal", "stop_grace_period", "init",
         "read_only", "tty", "stdin_open", "privileged", "cap_add", "cap_drop", "security_opt", "extra_hosts", "dns",
         "sysctls", "ulimits", "shm_size", "logging", "mem_limit", "mem_reservation", "cpus", "pids_limit", "deploy",
-        "scale", "container_name", "depends_on", "profiles", "x-evenkeel",
+        "scale", "container_name", "depends_on", "profiles", "env_file", "label_file", "build",
+        "develop",
     ],
-    later: &[
-        "annotations", "attach", "blkio_config", "build", "cgroup", "cgroup_parent", "configs", "cpu_count",
-        "cpu_percent", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpuset",
-        "credential_spec", "develop", "device_cgroup_rules", "devices", "dns_opt", "dns_search", "domainname",
-        "env_file", "extends", "external_links", "gpus", "group_add", "ipc", "isolation", "label_file", "links",
-        "mac_address", "mem_swappiness", "memswap_limit", "models", "network_mode", "oom_kill_disable",
-        "oom_score_adj", "pid", "platform", "post_start", "pre_stop", "provider", "pull_policy", "runtime", "secrets",
-        "storage_opt", "use_api_socket", "userns_mode", "uts", "volumes_from",
-    ],
+    later: &[],
 };
 
 /// `networks.*`
@@ -59,45 +46,39 @@ pub(crate) const NETWORK: Keys = Keys {
         "external",
         "name",
     ],
-    later: &["enable_ipv4"],
+    later: &[],
 };
 
 /// `networks.*.ipam`
 pub(crate) const IPAM: Keys =
-    Keys { of: "the address management of a network", known: &["driver", "config"], later: &["options"] };
+    Keys { of: "the address management of a network", known: &["driver", "config"], later: &[] };
 
 /// `networks.*.ipam.config.*`
 pub(crate) const POOL: Keys =
-    Keys { of: "an address range", known: &["subnet", "gateway", "ip_range"], later: &["aux_addresses"] };
+    Keys { of: "an address range", known: &["subnet", "gateway", "ip_range"], later: &[] };
 
 /// `volumes.*`
 pub(crate) const VOLUME: Keys =
     Keys { of: "a volume", known: &["driver", "driver_opts", "labels", "external", "name"], later: &[] };
 
 /// `services.*.networks.*`
-pub(crate) const ATTACHMENT: Keys = Keys {
-    of: "a service's network",
-    known: &["aliases", "ipv4_address", "ipv6_address"],
-    later: &["link_local_ips", "mac_address", "priority", "gw_priority", "driver_opts", "interface_name"],
-};
+pub(crate) const ATTACHMENT: Keys =
+    Keys { of: "a service's network", known: &["aliases", "ipv4_address", "ipv6_address"], later: &[] };
 
 /// `services.*.healthcheck`
 pub(crate) const HEALTHCHECK: Keys = Keys {
     of: "a health check",
     known: &["test", "interval", "timeout", "start_period", "retries", "disable"],
-    later: &["start_interval"],
+    later: &[],
 };
 
 /// `services.*.depends_on.*`
 pub(crate) const DEPENDENCY: Keys =
-    Keys { of: "a dependency", known: &["condition", "required"], later: &["restart"] };
+    Keys { of: "a dependency", known: &["condition", "required"], later: &[] };
 
 /// `services.*.deploy`
-pub(crate) const DEPLOY: Keys = Keys {
-    of: "`deploy`",
-    known: &["mode", "resources", "replicas"],
-    later: &["labels", "placement", "restart_policy", "update_config", "rollback_config", "endpoint_mode"],
-};
+pub(crate) const DEPLOY: Keys =
+    Keys { of: "`deploy`", known: &["mode", "resources", "replicas"], later: &[] };
 
 /// `services.*.deploy.resources`
 pub(crate) const DEPLOY_RESOURCES: Keys =
@@ -107,8 +88,7 @@ pub(crate) const DEPLOY_RESOURCES: Keys =
 pub(crate) const LIMITS: Keys = Keys { of: "limits", known: &["cpus", "memory", "pids"], later: &[] };
 
 /// `services.*.deploy.resources.reservations`
-pub(crate) const RESERVATIONS: Keys =
-    Keys { of: "reservations", known: &["memory"], later: &["cpus", "devices", "generic_resources"] };
+pub(crate) const RESERVATIONS: Keys = Keys { of: "reservations", known: &["memory"], later: &[] };
 
 /// `services.*.logging`
 pub(crate) const LOGGING: Keys = Keys { of: "`logging`", known: &["driver", "options"], later: &[] };
@@ -117,29 +97,21 @@ pub(crate) const LOGGING: Keys = Keys { of: "`logging`", known: &["driver", "opt
 pub(crate) const ULIMIT: Keys = Keys { of: "a limit", known: &["soft", "hard"], later: &[] };
 
 /// `services.*.ports.*` in the long form
-pub(crate) const PORT: Keys = Keys {
-    of: "a port",
-    known: &["target", "published", "host_ip", "protocol", "mode"],
-    later: &["name", "app_protocol"],
-};
+pub(crate) const PORT: Keys =
+    Keys { of: "a port", known: &["target", "published", "host_ip", "protocol", "mode"], later: &[] };
 
 /// `services.*.volumes.*` in the long form
 pub(crate) const MOUNT: Keys = Keys {
     of: "a mount",
     known: &["type", "source", "target", "read_only", "tmpfs", "bind", "volume"],
-    later: &["consistency", "image"],
+    later: &[],
 };
 
 /// `services.*.volumes.*.bind`
-pub(crate) const BIND: Keys = Keys {
-    of: "a bind mount",
-    known: &[],
-    later: &["propagation", "create_host_path", "selinux", "recursive"],
-};
+pub(crate) const BIND: Keys = Keys { of: "a bind mount", known: &["create_host_path"], later: &[] };
 
 /// `services.*.volumes.*.volume`
-pub(crate) const VOLUME_MOUNT: Keys =
-    Keys { of: "the mount of a volume", known: &[], later: &["nocopy", "subpath", "labels"] };
+pub(crate) const VOLUME_MOUNT: Keys = Keys { of: "the mount of a volume", known: &[], later: &[] };
 
 /// `services.*.volumes.*.tmpfs`
 pub(crate) const TMPFS: Keys = Keys { of: "a tmpfs", known: &["size", "mode"], later: &[] };
@@ -169,7 +141,7 @@ pub(crate) const ENVIRONMENT: Keys = Keys {
     later: &["hosts", "secrets", "drift", "rollback", "prune", "watch"],
 };
 
-/// Notes every key of `map` that isn't honoured.
+/// Notes every key of one of our own mappings that isn't known.
 pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
     for entry in &map.entries {
         let key = entry.key.text.as_str();
@@ -198,13 +170,22 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
     }
 }
 
-/// What to write instead of a key that isn't supported yet.
+/// Notes every key of a mapping in the long form that can't be honoured.
+pub(crate) fn honoured(problems: &mut Problems, map: &Map, keys: &Keys) {
+    for entry in &map.entries {
+        let key = entry.key.text.as_str();
+        let nothing = matches!(entry.value.value, Value::Null);
+        if nothing || keys.known.contains(&key) || key.starts_with("x-") {
+            continue;
+        }
+        let message = format!("`{key}` of {} can be rendered, but not deployed yet", keys.of);
+        problems.add(Problem::error("not-honoured", entry.key.span, message).hint(instead(key)));
+    }
+}
+
+/// What to write instead of a key that can't be honoured.
 fn instead(key: &str) -> &'static str {
     match key {
-        "build" => "build the image elsewhere, push it, and name it with `image`",
-        "env_file" => "write its lines under `environment`; take secrets from variables: `${NAME:?}`",
-        "extends" => "use an anchor and a merge key: `<<: *name`",
-        "include" => "put the file below `manifests/`, or name it with a further `-f`",
         "configs" | "secrets" => {
             "mount a file of the repository: `volumes: [\"./file:/path:ro\"]`; take secrets from variables"
         }

@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag}
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::{Offsets, Span};
-use super::{merge_keys, syntax, tokens};
+use super::{merge_keys, syntax, tokens, weight};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
@@ -23,8 +23,21 @@ pub(crate) const TREE_BYTES_MAX: usize = 16 << 20;
 /// Most tokens: the parser keeps all of them from an opening bracket to the closing one, a hundred bytes each.
 pub(crate) const TOKENS_MAX: usize = 180_000;
 
-/// Reads a file. What is wrong with it is noted in `problems`.
+/// Reads a file of one document. What is wrong with it is noted in `problems`.
 pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Node> {
+    let mut documents = load_all(problems, path, bytes)?;
+    if let Some(second) = documents.get(1) {
+        problems.add(
+            Problem::error("several-documents", second.span, "a second YAML document begins here")
+                .hint("put it into a file of its own"),
+        );
+        return None;
+    }
+    documents.pop()
+}
+
+/// Reads a file of one or several documents. An empty file is one that says nothing.
+pub(crate) fn load_all(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Vec<Node>> {
     let source = match text(path, bytes) {
         Ok(text) => problems.sources.add(path.clone(), text),
         Err(problem) => {
@@ -34,11 +47,11 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
     };
     let file = problems.sources.get(source)?.clone();
     let unwanted = unwanted_character(&file.text, source).or_else(|| too_many_tokens(&file.text, path));
-    match unwanted
+    let expanded = unwanted
         .map_or_else(|| read(&file.text, source), Err)
-        .and_then(|mut root| merge_keys::expand(&mut root).map(|()| root))
-    {
-        Ok(root) => Some(root),
+        .and_then(|mut documents| documents.iter_mut().try_for_each(merge_keys::expand).map(|()| documents));
+    match expanded {
+        Ok(documents) => Some(documents),
         Err(problem) => {
             problems.add(*problem);
             None
@@ -117,7 +130,7 @@ struct Reading<'t> {
     root: Option<Node>,
 }
 
-fn read(text: &str, source: u32) -> Result<Node, Fatal> {
+fn read(text: &str, source: u32) -> Result<Vec<Node>, Fatal> {
     let mut reading = Reading {
         text,
         source,
@@ -127,26 +140,21 @@ fn read(text: &str, source: u32) -> Result<Node, Fatal> {
         size: 0,
         root: None,
     };
-    let mut documents = 0;
+    let mut documents = Vec::new();
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, chars) = event.map_err(|error| reading.syntax(&error))?;
         let span = reading.span(chars);
         match event {
-            Event::DocumentStart(_) => {
-                documents += 1;
-                if documents > 1 {
-                    return Err(Box::new(
-                        Problem::error("several-documents", span, "a second YAML document begins here")
-                            .hint("put it into a file of its own"),
-                    ));
-                }
-            }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            Event::DocumentEnd => documents.extend(reading.root.take()),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
             event => reading.event(event, span)?,
         }
     }
-    Ok(reading.root.unwrap_or(Node { span: bytes_span(source, 0, 0), tag: None, value: Value::Null }))
+    if documents.is_empty() {
+        documents.push(Node { span: bytes_span(source, 0, 0), tag: None, value: Value::Null });
+    }
+    Ok(documents)
 }
 
 impl Reading<'_> {
@@ -172,6 +180,9 @@ impl Reading<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                // `!!str` says of a text what quotes would say.
+                let is_text = tag.as_deref().is_some_and(|tag| is_core(tag) && tag.suffix == "str");
+                let style = if is_text { ScalarStyle::DoubleQuoted } else { style };
                 let tag = merge_tag(tag.as_deref(), span)?;
                 self.scalar((text.into_owned(), style), anchor, tag, span)
             }
@@ -240,6 +251,12 @@ impl Reading<'_> {
             if plain && span.start == span.end {
                 return Err(fatal("empty-key", span, "a key is missing before this colon"));
             }
+            let meaning = if plain { plain_meaning(&text) } else { "a text" };
+            if meaning != "a text" {
+                let message = format!("a key must be a text, and this is {meaning}");
+                let hint = format!("put it into quotes: \"{text}\"");
+                return Err(Box::new(Problem::error("wrong-type", span, message).hint(hint)));
+            }
             return self.key(Key { text, span }, tag);
         }
         let null = plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
@@ -262,7 +279,7 @@ impl Reading<'_> {
             return Err(fatal("tag", key.span, "a key can't have a tag"));
         }
         if let Some(Frame { content: Content::Map { seen, key: waiting, .. }, .. }) = self.frames.last_mut() {
-            self.size += 2 * key_size(&key);
+            self.size += 2 * weight::key(&key);
             if let Some(first) = seen.insert(key.text.clone(), key.span) {
                 let message = format!("the key `{}` is there twice", key.text);
                 return Err(Box::new(
@@ -284,7 +301,7 @@ impl Reading<'_> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(fatal("cyclic-alias", span, "the alias refers to the value that it stands in"));
         };
-        if self.frames.len() + depth(node) > DEPTH_MAX {
+        if self.frames.len() + weight::depth(node) > DEPTH_MAX {
             let message = format!("with this alias the file is nested deeper than {DEPTH_MAX} levels");
             return Err(fatal("too-deep", span, message));
         }
@@ -299,7 +316,7 @@ impl Reading<'_> {
             self.size = copied(self.size, &node, node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
-        self.size += own_size(&node);
+        self.size += weight::own(&node);
         if self.size > TREE_BYTES_MAX {
             let message = format!("the values of the file take more than {TREE_BYTES_MAX} bytes");
             return Err(fatal("too-many-values", node.span, message));
@@ -323,7 +340,7 @@ impl Reading<'_> {
 
 /// `size` and that of a copy of `node`.
 fn copied(size: usize, node: &Node, span: Span) -> Result<usize, Fatal> {
-    let size = size + whole_size(node);
+    let size = size + weight::whole(node);
     if size > TREE_BYTES_MAX {
         let message = format!("with its aliases written out the file takes more than {TREE_BYTES_MAX} bytes");
         return Err(fatal("alias-budget", span, message));
@@ -331,9 +348,24 @@ fn copied(size: usize, node: &Node, span: Span) -> Result<usize, Fatal> {
     Ok(size)
 }
 
+/// Whether a tag is one of YAML's own, as `!!str`.
+fn is_core(tag: &Tag) -> bool {
+    tag.handle == "tag:yaml.org,2002:"
+        && matches!(tag.suffix.as_str(), "str" | "int" | "float" | "bool" | "null" | "map" | "seq")
+}
+
+/// What a text without quotes is, with its article.
+fn plain_meaning(text: &str) -> &'static str {
+    if matches!(text, "~" | "null" | "Null" | "NULL") {
+        return "nothing";
+    }
+    Scalar { text: text.to_owned(), plain: true, taint: Taint::Literal }.kind()
+}
+
 fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
     match tag {
         None => Ok(None),
+        Some(tag) if is_core(tag) => Ok(None),
         Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Ok(Some(MergeTag::Reset)),
         Some(tag) if tag.handle == "!" && tag.suffix == "override" => Ok(Some(MergeTag::Override)),
         Some(tag) => {
@@ -342,37 +374,4 @@ fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
             )))
         }
     }
-}
-
-/// What a node takes in memory without what is in it: a place in a list that is still growing, and its text.
-fn own_size(node: &Node) -> usize {
-    let text = node.as_scalar().map_or(0, |scalar| scalar.text.len() + ALLOCATION);
-    2 * size_of::<Node>() + text
-}
-
-fn key_size(key: &Key) -> usize {
-    size_of::<Key>() + key.text.len() + ALLOCATION
-}
-
-/// What each allocation costs beside what is in it.
-const ALLOCATION: usize = 16;
-
-fn whole_size(node: &Node) -> usize {
-    let below: usize = match &node.value {
-        Value::Null | Value::Scalar(_) => 0,
-        Value::List(items) => items.iter().map(whole_size).sum(),
-        Value::Map(map) => {
-            map.entries.iter().map(|entry| key_size(&entry.key) + whole_size(&entry.value)).sum()
-        }
-    };
-    own_size(node) + below
-}
-
-fn depth(node: &Node) -> usize {
-    let below = match &node.value {
-        Value::Null | Value::Scalar(_) => return 0,
-        Value::List(items) => items.iter().map(depth).max(),
-        Value::Map(map) => map.entries.iter().map(|entry| depth(&entry.value)).max(),
-    };
-    1 + below.unwrap_or(0)
 }

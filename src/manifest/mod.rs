@@ -1,7 +1,8 @@
 //! Compose files → [`Desired`]: what the repository says, fully resolved, or everything that is wrong with it.
 //!
 //! ```text
-//! bytes ─ load ─► node tree ─ shape ─ interpolate ─► ─ overlay ─► one tree ─ lower ─► typed ─ rules ─► Desired
+//! bytes ─ load ─► node tree ─ language ─► one tree in the long form ─► Model, for people and tools
+//!                                                   └─ lower ─► typed ─ rules ─► Desired, for hosts
 //! ```
 //!
 //! Every node knows where it was written, through all of these steps, so that even an error that only shows after
@@ -14,6 +15,7 @@ mod diagnostic;
 mod problem;
 mod node;
 mod tokens;
+mod weight;
 mod load;
 mod syntax;
 mod merge_keys;
@@ -25,19 +27,23 @@ mod variables;
 mod template;
 mod dotenv;
 mod interpolate;
-mod shape;
-mod overlay;
+mod language;
 mod compose_file;
 mod folders;
 mod collect;
+mod repository;
+mod given_files;
 mod content;
 mod lower;
 mod rules;
 mod render;
+pub mod schema;
 #[doc(hidden)]
 pub mod fuzzing;
 
 use std::collections::BTreeMap;
+
+pub use language::model::{Model, Reveal, Show};
 
 pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
 
@@ -106,7 +112,42 @@ pub struct Settings {
     pub profiles: Vec<String>,
 }
 
-/// Resolves a stack.
+/// Composes a project: the whole language, whether or not all of it can be deployed.
+///
+/// # Errors
+/// Everything that is wrong, across all files.
+pub fn compose(request: &Request<'_>) -> Result<Model, Report> {
+    composed(request, true)
+}
+
+/// As [`compose`], with variables left as they are written.
+///
+/// # Errors
+/// Everything that is wrong, across all files.
+pub fn compose_uninterpolated(request: &Request<'_>) -> Result<Model, Report> {
+    composed(request, false)
+}
+
+fn composed(request: &Request<'_>, interpolate: bool) -> Result<Model, Report> {
+    let mut problems = Problems::default();
+    let composed = collect::collect(&mut problems, request, interpolate);
+    match (composed, problems.finish()) {
+        (_, Err(report)) => Err(report),
+        (Some(mut composed), Ok(warnings)) => {
+            let profiles = language::model::profiles(&composed.root);
+            language::model::prune(&mut composed.root, &composed.active);
+            let project = composed.stack.to_string();
+            composed.root.remove("name");
+            let name = language::short::text_node(&project, language::model::NOWHERE, None);
+            composed.root.entries.insert(0, language::short::entry("name", name));
+            Ok(Model { root: composed.root, profiles, project, warnings })
+        }
+        // Whoever gives nothing has noted why, so this says only that it was forgotten.
+        (None, Ok(_)) => Err(Report::internal("nothing was composed, and no reason was noted")),
+    }
+}
+
+/// Resolves a stack: composes it, and refuses what can't be honoured.
 ///
 /// # Errors
 /// Everything that is wrong, across all files.
@@ -130,10 +171,7 @@ pub fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, Report>
 }
 
 fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desired, Settings)> {
-    let composed = match &request.input {
-        Input::Repository { environment } => collect::repository(problems, request, environment),
-        Input::Files { files, default_project } => collect::files(problems, request, files, default_project),
-    }?;
+    let composed = collect::collect(problems, request, true)?;
     let lowered = lower::lower(problems, request.tree, &composed);
     rules::check(problems, &composed, &lowered);
     let settings =

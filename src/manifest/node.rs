@@ -3,6 +3,7 @@
 //! Merge keys, interpolation and the merging of override files work on it; only then is it given types. A scalar
 //! keeps its text as written: `1.10`, `0777` and `no` are judged by whoever knows what is wanted there.
 
+use super::language::scalars::{self, Plain};
 use super::source::Span;
 
 /// A value and where it was written.
@@ -149,15 +150,16 @@ impl Node {
 }
 
 impl Scalar {
-    /// What YAML 1.2 sees in the text, with its article.
+    /// What YAML sees in the text, with its article.
     pub(crate) fn kind(&self) -> &'static str {
         if !self.plain {
             return "a text";
         }
-        match self.text.as_str() {
-            "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => "a truth value",
-            text if is_number(text) => "a number",
-            _ => "a text",
+        match scalars::plain(&self.text) {
+            Plain::Flag(_) => "a truth value",
+            Plain::Whole(_) | Plain::Decimal(_) => "a number",
+            Plain::Date => "a date",
+            Plain::Text => "a text",
         }
     }
 
@@ -169,20 +171,4 @@ impl Scalar {
         let text: String = self.text.chars().filter(|c| !c.is_control()).take(80).collect();
         format!("`{text}`")
     }
-}
-
-/// Whether YAML 1.2's core schema reads a plain text as a number.
-pub(crate) fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if let Some(digits) = unsigned.strip_prefix("0x") {
-        return !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
-    }
-    if let Some(digits) = unsigned.strip_prefix("0o") {
-        return !digits.is_empty() && digits.chars().all(|c| c.is_digit(8));
-    }
-    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return true;
-    }
-    let starts = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    starts && unsigned.chars().any(|c| c.is_ascii_digit()) && unsigned.parse::<f64>().is_ok()
 }

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::keys::{self, Keys};
+use super::language::scalars::{self, Plain};
+use super::language::typed;
 use super::node::{Map, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems, suggestion};
 use super::units;
@@ -51,7 +53,10 @@ pub(crate) fn marked_text(scalar: &Scalar) -> Text {
 /// A text, or what Compose makes a text of: a number, a truth value.
 pub(crate) fn textual(problems: &mut Problems, node: &Node) -> Option<Text> {
     let found = scalar(problems, node, "a text")?;
-    let read = compose_text(found);
+    let read = match if found.plain { scalars::plain(&found.text) } else { Plain::Text } {
+        Plain::Text => found.text.clone(),
+        meaning => typed::said(meaning, &found.text),
+    };
     if read != found.text {
         problems.add(
             Problem::warning("number-as-text", node.span, format!("YAML reads this as {read}"))
@@ -59,44 +64,6 @@ pub(crate) fn textual(problems: &mut Problems, node: &Node) -> Option<Text> {
         );
     }
     Some(Text::new(read, found.taint == Taint::Sensitive))
-}
-
-/// What Compose's YAML reader makes of a plain text where a text is wanted.
-fn compose_text(scalar: &Scalar) -> String {
-    let text = scalar.text.as_str();
-    match scalar.kind() {
-        "a truth value" => text.to_lowercase(),
-        "a number" => whole_number(text)
-            .map(|number| number.to_string())
-            .or_else(|| text.parse::<f64>().ok().and_then(shown_float))
-            .unwrap_or_else(|| text.to_owned()),
-        _ => text.to_owned(),
-    }
-}
-
-fn shown_float(number: f64) -> Option<String> {
-    // Outside of this range Compose prints an exponent, and such a number is left as it is.
-    let plain = number == 0.0 || (1e-4..1e21).contains(&number.abs());
-    plain.then(|| number.to_string())
-}
-
-/// A whole number in the notations that YAML knows: `10`, `0x1f`, `0o17`, and `017` as older YAML has it.
-fn whole_number(text: &str) -> Option<i64> {
-    let (sign, digits) =
-        text.strip_prefix('-').map_or((1, text.strip_prefix('+').unwrap_or(text)), |rest| (-1, rest));
-    let (digits, radix) = if let Some(hex) = digits.strip_prefix("0x") {
-        (hex, 16)
-    } else if let Some(octal) = digits.strip_prefix("0o") {
-        (octal, 8)
-    } else if digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|c| c.is_digit(8)) {
-        (digits, 8)
-    } else {
-        (digits, 10)
-    };
-    if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return None;
-    }
-    i64::from_str_radix(digits, radix).ok().map(|number| sign * number)
 }
 
 /// A truth value, also as the text that a variable makes of it.
@@ -116,7 +83,9 @@ pub(crate) fn boolean(problems: &mut Problems, node: &Node) -> Option<bool> {
 /// A whole number.
 pub(crate) fn integer<T: TryFrom<i64>>(problems: &mut Problems, node: &Node, wanted: &str) -> Option<T> {
     let found = scalar(problems, node, wanted)?;
-    let number = whole_number(&found.text).and_then(|number| T::try_from(number).ok());
+    let number = scalars::whole(&found.text)
+        .and_then(|number| i64::try_from(number).ok())
+        .and_then(|number| T::try_from(number).ok());
     if number.is_none() {
         let message = format!("{wanted} is wanted here, and this is {}", found.shown());
         problems.add(Problem::error("wrong-type", node.span, message));
@@ -229,6 +198,13 @@ pub(crate) fn map<'n>(problems: &mut Problems, node: &'n Node) -> Option<&'n Map
 pub(crate) fn checked_map<'n>(problems: &mut Problems, node: &'n Node, keys: &Keys) -> Option<&'n Map> {
     let found = map(problems, node)?;
     keys::check(problems, found, keys);
+    Some(found)
+}
+
+/// A mapping in the long form whose keys must be such as can be honoured.
+pub(crate) fn honoured_map<'n>(problems: &mut Problems, node: &'n Node, keys: &Keys) -> Option<&'n Map> {
+    let found = map(problems, node)?;
+    keys::honoured(problems, found, keys);
     Some(found)
 }
 

@@ -104,11 +104,6 @@ impl Sources {
         self.all.get(id as usize)
     }
 
-    /// The file that says what is at `span`.
-    pub(crate) fn path(&self, span: Span) -> RepoPath {
-        self.get(span.source).map_or_else(RepoPath::root, |source| source.path.clone())
-    }
-
     /// The characters as they were written.
     pub(crate) fn written(&self, span: Span) -> &str {
         self.get(span.source).and_then(|source| source.text.get(span.range())).unwrap_or("")

@@ -19,7 +19,7 @@ pub(crate) enum Declared {
 }
 
 /// All variables of one resolution.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Variables<'a> {
     /// Those that say where they come from: `COMPOSE_PROJECT_NAME`.
     pub(crate) own: BTreeMap<String, String>,

@@ -15,5 +15,6 @@ mod hostile;
 mod manifests;
 mod plan_laws;
 mod plans;
+mod schemas;
 mod source;
 mod tidy;

@@ -358,7 +358,7 @@ proptest! {
         let parts = [
             "services: {a: {image: a, networks: [n]}}\nnetworks: {n: }",
             "services: {b: {image: b, depends_on: [a], networks: [n]}}\nnetworks: {n: {driver: bridge}}",
-            "services: {c: {image: c, volumes: ['v:/v']}}\nvolumes: {v: }",
+            "services: {c: {image: c, volumes: ['data:/v']}}\nvolumes: {data: }",
             "services: {d: {image: d}}\nnetworks: {n: {driver: bridge}}",
         ];
         let resolved = |order: &[usize]| {

@@ -1,7 +1,7 @@
 //! Health checks.
 
 use super::super::keys;
-use super::super::node::{Map, Node, Value};
+use super::super::node::{Map, Node};
 use super::super::problem::{Problem, Problems};
 use super::super::read;
 use super::Context;
@@ -9,7 +9,7 @@ use crate::model::spec::{HealthTest, Healthcheck};
 
 /// Reads a health check.
 pub(super) fn read(cx: &mut Context<'_>, node: &Node) -> Option<Healthcheck> {
-    let map = read::checked_map(cx.problems, node, &keys::HEALTHCHECK)?;
+    let map = read::honoured_map(cx.problems, node, &keys::HEALTHCHECK)?;
     let disabled = cx.optional(map, "disable", read::boolean).unwrap_or_default();
     let declared = cx.optional(map, "test", test);
     if let (true, Some(entry)) = (disabled && declared != Some(HealthTest::Disabled), map.entry("test")) {
@@ -46,9 +46,7 @@ fn interval(cx: &mut Context<'_>, map: &Map, key: &str) -> Option<std::time::Dur
 }
 
 fn test(problems: &mut Problems, node: &Node) -> Option<HealthTest> {
-    let Value::List(items) = &node.value else {
-        return read::marked(problems, node).map(HealthTest::Shell);
-    };
+    let items = read::list(problems, node)?;
     let Some((first, rest)) = items.split_first() else {
         problems.add(Problem::error("bad-healthcheck", node.span, "the test is empty").hint(FORMS));
         return None;

@@ -1,4 +1,4 @@
-//! The merged tree → typed values.
+//! The tree in the long form → typed values, and a refusal of what can't be honoured.
 //!
 //! Each file here reads one part of a service. Where a value can't be read a problem is noted and the reading goes
 //! on with what stands for nothing, so that the checks across services see as much as possible.
@@ -11,7 +11,6 @@ mod health;
 mod gate;
 mod resources;
 mod networks;
-mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,8 +59,9 @@ pub(crate) struct Places {
 pub(crate) struct Context<'a> {
     pub(crate) problems: &'a mut Problems,
     tree: &'a dyn FileTree,
+    /// Whether every variable must have a value, as in a repository.
+    strict: bool,
     stack: &'a StackName,
-    base: Option<&'a RepoPath>,
     networks: BTreeMap<NetworkKey, (NetworkSpec, Span)>,
     volumes: BTreeMap<VolumeKey, (VolumeSpec, Span)>,
     contents: BTreeMap<ContentDigest, RepositoryContent>,
@@ -89,8 +89,8 @@ pub(crate) fn lower(problems: &mut Problems, tree: &dyn FileTree, composed: &Com
     let mut cx = Context {
         problems,
         tree,
+        strict: composed.environment.is_some(),
         stack: &composed.stack,
-        base: composed.base.as_ref(),
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),

@@ -14,6 +14,7 @@ use super::super::{content, units};
 use super::Context;
 use crate::model::name::VolumeKey;
 use crate::model::spec::{ContainerSpec, Mount, MountSource};
+use crate::model::tree::RepoPath;
 
 /// What is wrong with a mount and what to do about it.
 type Wrong = (&'static str, String, &'static str);
@@ -44,10 +45,7 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
         spec.mounts.insert(target.to_owned(), mount);
     };
     for node in map.get("volumes").and_then(|node| read::list(cx.problems, node)).unwrap_or_default() {
-        let found = match &node.value {
-            Value::Map(_) => long(cx, node),
-            Value::Null | Value::Scalar(_) | Value::List(_) => short(cx, node),
-        };
+        let found = mount(cx, node);
         add(cx, found, node.span);
     }
     for node in map.get("tmpfs").map(|node| read::one_or_list(cx.problems, node)).unwrap_or_default() {
@@ -56,55 +54,8 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
     }
 }
 
-/// `[source:]target[:options]`
-fn short(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
-    let found = read::text(cx.problems, node)?;
-    let parts: Vec<&str> = found.text.split(':').collect();
-    let (source, target, options) = match parts.as_slice() {
-        [target] => (None, *target, ""),
-        [source, target] => (Some(*source), *target, ""),
-        [source, target, options] => (Some(*source), *target, *options),
-        _ => {
-            cx.note(
-                Problem::error("bad-mount", node.span, "this is not a mount: it has too many colons")
-                    .hint("`[source:]target[:ro]`; use the long form for paths with colons"),
-            );
-            return None;
-        }
-    };
-    let mut read_only = false;
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "ro" => read_only = true,
-            // The latter three mean something on the desktops of other systems only, and nothing on a host.
-            "rw" | "cached" | "delegated" | "consistent" => {}
-            "z" | "Z" | "nocopy" | "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
-                cx.note(Problem::error(
-                    "not-supported",
-                    node.span,
-                    "this option of a mount is not supported yet",
-                ));
-            }
-            _ => cx.note(
-                Problem::error("bad-mount", node.span, "the third part of a mount is not known")
-                    .hint("`ro` or `rw`"),
-            ),
-        }
-    }
-    let source = match source {
-        None => MountSource::Anonymous,
-        Some("") => {
-            cx.note(Problem::error("bad-mount", node.span, "the source of this mount is empty"));
-            return None;
-        }
-        Some(source) if source.starts_with(['.', '/', '~']) => bind(cx, node, source)?,
-        Some(source) => volume(cx, node, source)?,
-    };
-    Some((target.to_owned(), Mount { source, read_only }))
-}
-
-fn long(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
-    let map = read::checked_map(cx.problems, node, &keys::MOUNT)?;
+fn mount(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
+    let map = read::honoured_map(cx.problems, node, &keys::MOUNT)?;
     let missing = |cx: &mut Context<'_>, key: &str| {
         cx.note(Problem::error("bad-mount", node.span, format!("the mount has no `{key}`")));
     };
@@ -132,7 +83,7 @@ fn long(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
             let message = format!("`{key}` is for mounts of that type");
             cx.note(Problem::error("bad-mount", options.key.span, message));
         } else if !matches!(options.value.value, Value::Null) {
-            read::checked_map(cx.problems, &options.value, known);
+            read::honoured_map(cx.problems, &options.value, known);
         }
     }
     let source = match (kind, source) {
@@ -225,7 +176,13 @@ fn volume(cx: &mut Context<'_>, node: &Node, name: &str) -> Option<MountSource> 
 }
 
 fn bind(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> {
-    if source.starts_with('/') {
+    let written = cx.problems.sources.written(node.span);
+    if written.trim_start_matches(['\'', '"']).starts_with('~') {
+        let message = "a source in a home folder can't be deployed: whose home would that be?";
+        cx.note(Problem::error("bad-path", node.span, message).hint("write the absolute path"));
+        return None;
+    }
+    if !source.starts_with('.') {
         return Some(MountSource::Bind(source.to_owned()));
     }
     match from_repository(cx, node, source) {
@@ -240,12 +197,7 @@ fn bind(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> 
 fn from_repository(cx: &mut Context<'_>, node: &Node, source: &str) -> Result<Option<MountSource>, Wrong> {
     const RELATIVE: &str = "a relative source is a file or folder of the repository, as seen from this file; for one of the \
                             host write its absolute path";
-    if source.starts_with('~') {
-        let message = "a source in a home folder is not supported: whose home would that be?".to_owned();
-        return Err(("bad-path", message, "write the absolute path"));
-    }
-    let folder = cx.base.cloned().unwrap_or_else(|| cx.problems.sources.path(node.span).parent());
-    let path = folder.join(source).map_err(|_| {
+    let path = RepoPath::root().join(source).map_err(|_| {
         ("outside", "the source of this mount lies outside of the repository".to_owned(), RELATIVE)
     })?;
     if let Some(known) = cx.read.get(&path) {

@@ -20,7 +20,7 @@ pub(super) fn network(cx: &mut Context<'_>, entry: &Entry) {
     let Some((key, map)) = declared::<NetworkKey>(cx, entry, &nothing, &keys::NETWORK) else { return };
     let external = external(cx, map);
     let Some(name) = name::<NetworkName>(cx, entry, map, external) else { return };
-    let ipam = map.get("ipam").and_then(|node| read::checked_map(cx.problems, node, &keys::IPAM));
+    let ipam = map.get("ipam").and_then(|node| read::honoured_map(cx.problems, node, &keys::IPAM));
     if let Some(node) = ipam.and_then(|ipam| ipam.get("driver")) {
         // The default one may be named; others are not made here.
         read::word(cx.problems, node, &[("default", ())]);
@@ -53,7 +53,7 @@ pub(super) fn volume(cx: &mut Context<'_>, entry: &Entry) {
         name,
         external,
         driver: cx.optional(map, "driver", driver),
-        options: map.get("driver_opts").map(|node| process::plain_map(cx.problems, node)).unwrap_or_default(),
+        options: options(cx, map),
         labels: map.get("labels").map(|node| process::labels(cx.problems, node)).unwrap_or_default(),
     };
     cx.volumes.insert(key, (spec, entry.key.span));
@@ -71,7 +71,7 @@ where
     let map = match &entry.value.value {
         Value::Null => nothing,
         Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
-            read::checked_map(cx.problems, &entry.value, keys)?
+            read::honoured_map(cx.problems, &entry.value, keys)?
         }
     };
     match entry.key.text.parse() {
@@ -119,12 +119,26 @@ where
     }
 }
 
+/// The options of a volume's driver. A folder of the repository is mounted as such, not through a volume.
+fn options(cx: &mut Context<'_>, map: &Map) -> std::collections::BTreeMap<String, String> {
+    let Some(node) = map.get("driver_opts") else { return std::collections::BTreeMap::new() };
+    if let Some(device) = node.as_map().and_then(|options| options.get("device"))
+        && device.as_scalar().is_some_and(|scalar| scalar.text.starts_with('.'))
+    {
+        let message = "a folder of the repository can't be the device of a volume";
+        cx.note(Problem::error("not-honoured", device.span, message).hint(
+            "mount it as it is: `volumes: [\"./folder:/path\"]`; for one of the host write its absolute path",
+        ));
+    }
+    process::plain_map(cx.problems, node)
+}
+
 fn driver(problems: &mut Problems, node: &Node) -> Option<String> {
     read::text(problems, node).map(|scalar| scalar.text.clone())
 }
 
 fn pool(cx: &mut Context<'_>, node: &Node) -> Option<AddressPool> {
-    let map = read::checked_map(cx.problems, node, &keys::POOL)?;
+    let map = read::honoured_map(cx.problems, node, &keys::POOL)?;
     let Some(subnet) = map.get("subnet") else {
         cx.note(
             Problem::error("bad-address", node.span, "the address range has no `subnet`")
@@ -224,7 +238,7 @@ fn default_network(cx: &mut Context<'_>) -> Option<NetworkName> {
 }
 
 fn attachment(cx: &mut Context<'_>, node: &Node) -> Option<Attachment> {
-    let map = read::checked_map(cx.problems, node, &keys::ATTACHMENT)?;
+    let map = read::honoured_map(cx.problems, node, &keys::ATTACHMENT)?;
     let aliases = map.get("aliases").and_then(|node| read::list(cx.problems, node)).unwrap_or_default();
     Some(Attachment {
         aliases: aliases

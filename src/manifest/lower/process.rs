@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::super::keys;
-use super::super::node::{Map, Node, Scalar, Taint, Value};
+use super::super::node::{Map, Node, Value};
 use super::super::problem::{Problem, Problems};
 use super::super::read;
-use super::{Context, words};
+use super::Context;
 use crate::model::label;
 use crate::model::spec::{ContainerSpec, Logging};
 use crate::model::text::Text;
@@ -19,7 +19,7 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
     spec.command = declared.filter(|words| !words.is_empty());
     spec.entrypoint = map.get("entrypoint").and_then(|node| command(cx.problems, node));
     if let Some(node) = map.get("environment") {
-        spec.environment = environment(cx.problems, node);
+        spec.environment = environment(cx, node);
     }
     if let Some(node) = map.get("labels") {
         spec.labels = labels(cx.problems, node);
@@ -41,37 +41,31 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
     spec.logging = map.get("logging").and_then(|node| logging(cx.problems, node));
 }
 
-/// A command as a list, or as a line that is split as a shell would.
-pub(super) fn command(problems: &mut Problems, node: &Node) -> Option<Vec<Text>> {
-    match &node.value {
-        Value::List(items) => items.iter().map(|item| read::marked(problems, item)).collect(),
-        Value::Null | Value::Scalar(_) | Value::Map(_) => {
-            let line = read::text(problems, node)?;
-            match words::split(&line.text) {
-                Ok(words) => Some(words.into_iter().map(|word| tainted(word, line)).collect()),
-                Err(message) => {
-                    problems.add(
-                        Problem::error("bad-command", node.span, message)
-                            .hint("write the command as a list of words"),
-                    );
-                    None
-                }
-            }
-        }
-    }
+/// The words of a command.
+fn command(problems: &mut Problems, node: &Node) -> Option<Vec<Text>> {
+    read::list(problems, node)?.iter().map(|item| read::marked(problems, item)).collect()
 }
 
-fn tainted(word: String, line: &Scalar) -> Text {
-    Text::new(word, line.taint == Taint::Sensitive)
-}
-
-fn environment(problems: &mut Problems, node: &Node) -> BTreeMap<String, Text> {
+fn environment(cx: &mut Context<'_>, node: &Node) -> BTreeMap<String, Text> {
     let mut environment = BTreeMap::new();
+    let strict = cx.strict;
+    let problems = &mut *cx.problems;
     let Some(map) = read::map(problems, node) else { return environment };
     for entry in &map.entries {
         let name = &entry.key.text;
         if name.is_empty() || name.contains(['=', '\0']) {
             problems.add(Problem::error("bad-name", entry.key.span, "this is not a variable's name"));
+            continue;
+        }
+        if matches!(entry.value.value, Value::Null) {
+            // Nobody outside has a value for it: then the container has no such variable.
+            if strict {
+                let message = format!("the variable `{name}` has no value");
+                problems.add(
+                    Problem::error("missing-variable", entry.key.span, message)
+                        .hint("declare it under `variables` of the environment, or give it a value here"),
+                );
+            }
             continue;
         }
         if let Some(text) = read::textual(problems, &entry.value) {
@@ -151,29 +145,16 @@ fn extra_hosts(problems: &mut Problems, node: &Node, spec: &mut ContainerSpec) {
         }
         spec.extra_hosts.insert((name.trim().to_owned(), address.to_owned()));
     };
-    match &node.value {
-        Value::Map(map) => {
-            for entry in &map.entries {
-                for item in read::one_or_list(problems, &entry.value) {
-                    let address = read::text(problems, item).map(|scalar| scalar.text.clone());
-                    add(problems, item, &entry.key.text, &address.unwrap_or_default());
-                }
-            }
-        }
-        Value::Null | Value::Scalar(_) | Value::List(_) => {
-            for item in read::list(problems, node).unwrap_or_default() {
-                let Some(scalar) = read::text(problems, item) else { continue };
-                let text = scalar.text.clone();
-                let (name, address) =
-                    text.split_once('=').or_else(|| text.split_once(':')).unwrap_or((&text, ""));
-                add(problems, item, name, address);
-            }
-        }
+    for item in read::list(problems, node).unwrap_or_default() {
+        let Some(scalar) = read::text(problems, item) else { continue };
+        let text = scalar.text.clone();
+        let (name, address) = text.split_once('=').unwrap_or((&text, ""));
+        add(problems, item, name, address);
     }
 }
 
 fn logging(problems: &mut Problems, node: &Node) -> Option<Logging> {
-    let map = read::checked_map(problems, node, &keys::LOGGING)?;
+    let map = read::honoured_map(problems, node, &keys::LOGGING)?;
     let options = map.get("options").map(|node| plain_map(problems, node)).unwrap_or_default();
     match map.get("driver") {
         Some(driver) => {

@@ -16,18 +16,18 @@ const MEMORY_MIN: u64 = 6 << 20;
 
 /// Reads limits into `spec`.
 pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
-    let deploy = map.get("deploy").and_then(|node| read::checked_map(cx.problems, node, &keys::DEPLOY));
+    let deploy = map.get("deploy").and_then(|node| read::honoured_map(cx.problems, node, &keys::DEPLOY));
     if let Some(node) = deploy.and_then(|deploy| deploy.get("mode")) {
         // The default mode may be named; the others are for clusters.
         read::word(cx.problems, node, &[("replicated", ())]);
     }
     let resources = deploy
         .and_then(|deploy| deploy.get("resources"))
-        .and_then(|node| read::checked_map(cx.problems, node, &keys::DEPLOY_RESOURCES));
+        .and_then(|node| read::honoured_map(cx.problems, node, &keys::DEPLOY_RESOURCES));
     let part = |cx: &mut Context<'_>, key: &str, known: &keys::Keys| {
         resources
             .and_then(|resources| resources.get(key))
-            .and_then(|node| read::checked_map(cx.problems, node, known).cloned())
+            .and_then(|node| read::honoured_map(cx.problems, node, known).cloned())
     };
     let limits = part(cx, "limits", &keys::LIMITS).unwrap_or_default();
     let reservations = part(cx, "reservations", &keys::RESERVATIONS).unwrap_or_default();
@@ -130,12 +130,12 @@ fn ulimit(problems: &mut Problems, node: &Node) -> Option<Ulimit> {
         let both = read::integer(problems, node, "a whole number, or `soft` and `hard`")?;
         return Some(Ulimit { soft: both, hard: both });
     }
-    let map = read::checked_map(problems, node, &keys::ULIMIT)?;
+    let map = read::honoured_map(problems, node, &keys::ULIMIT)?;
     let mut part = |key: &str| {
         if let Some(node) = map.get(key) {
             return read::integer(problems, node, "a whole number");
         }
-        problems.add(Problem::error("bad-number", node.span, format!("the limit has no `{key}`")));
+        // That it isn't there was said when the files were read.
         None
     };
     let (soft, hard) = (part("soft"), part("hard"));

@@ -27,7 +27,7 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
             return None;
         }
     };
-    let map = read::checked_map(cx.problems, &entry.value, &keys::SERVICE)?;
+    let map = read::honoured_map(cx.problems, &entry.value, &keys::SERVICE)?;
     let mut spec = ContainerSpec::of_image(image(cx, map, entry.key.span)?);
     process::read(cx, map, &mut spec);
     switches(cx, map, &mut spec);
@@ -69,12 +69,25 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
 fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
     let nobody = || "unknown".parse().ok();
     if let Some(node) = map.get("image") {
+        for key in ["build", "develop"] {
+            if let Some(entry) = map.entry(key) {
+                let message = format!("`{key}` is not done here: the image is pulled as it is");
+                cx.note(
+                    Problem::warning("not-built", entry.key.span, message)
+                        .hint("build and push it elsewhere"),
+                );
+            }
+        }
         return read::parsed(cx.problems, node, "bad-image", "an image reference").or_else(nobody);
     }
-    // A service with `build` is told to push the image by the check of its keys.
-    if map.get("build").is_none() {
-        let problem = Problem::error("no-image", service, "the service has no `image`");
-        cx.note(problem.hint("name one: `image: redis:7`"));
+    // One with neither image nor build was refused when the files were read.
+    if let Some(build) = map.entry("build") {
+        let problem = Problem::error("no-image", build.key.span, "the service is built, and has no `image`");
+        cx.note(
+            problem
+                .related(service, "this service")
+                .hint("build the image elsewhere, push it, and name it with `image`"),
+        );
     }
     nobody()
 }
@@ -147,7 +160,9 @@ fn dependencies(
         };
         let mut dependency = Dependency { condition: Condition::Started, required: true };
         if !matches!(entry.value.value, Value::Null) {
-            let Some(map) = read::checked_map(cx.problems, &entry.value, &keys::DEPENDENCY) else { continue };
+            let Some(map) = read::honoured_map(cx.problems, &entry.value, &keys::DEPENDENCY) else {
+                continue;
+            };
             if let Some(condition) = cx.optional(map, "condition", condition) {
                 dependency.condition = condition;
             }

@@ -1,0 +1,68 @@
+//! Every attribute of the Compose Specification, as data.
+//!
+//! The order of keys is the order in which they are printed. A key that is not here is unknown.
+
+mod build;
+mod deploy;
+mod resources;
+mod service;
+mod storage;
+
+pub(crate) use resources::{CONFIG, NETWORK, SECRET, VOLUME};
+pub(crate) use service::SERVICE;
+
+use super::types::{List, Object, Path, Short, Textual, Type, Unique, key};
+
+/// Any whole number.
+const WHOLE: Type = Type::Whole(i64::MIN, i64::MAX);
+/// A whole number that counts something.
+const COUNT: Type = Type::Whole(0, i64::MAX);
+/// A path.
+const PATH: Type = Type::Path(Path::Plain);
+/// A text or number by a key of the user's own.
+const OPTIONS: Type = Type::Map(&Type::Textual(Textual::Number));
+/// Texts of which none is there twice.
+const DISTINCT: Type = Type::List(&List { item: Type::Text, unique: Unique::Itself, single: false });
+/// Texts of which none may be there twice.
+const STRICT: Type = Type::List(&List { item: Type::Text, unique: Unique::Refused, single: false });
+/// Texts.
+const TEXTS: Type = Type::List(&List { item: Type::Text, unique: Unique::Never, single: false });
+/// Texts, or a single one.
+const ONE_OR_TEXTS: Type = Type::List(&List { item: Type::Text, unique: Unique::Refused, single: true });
+/// The words of a command.
+const COMMAND: Type = Type::Maybe(&Type::Short(Short::Command, &TEXTS));
+
+/// A Compose file.
+pub(crate) static FILE: Object = Object {
+    of: "a Compose file",
+    attributes: &[
+        key("version", Type::Text).hidden(),
+        key("name", Type::Text),
+        key("include", INCLUDE).hidden(),
+        key("services", Type::Map(&Type::Object(&SERVICE))).always(),
+        key("networks", Type::Map(&Type::Maybe(&Type::Object(&NETWORK)))),
+        key("volumes", Type::Map(&Type::Maybe(&Type::Object(&VOLUME)))),
+        key("secrets", Type::Map(&Type::Object(&SECRET))),
+        key("configs", Type::Map(&Type::Object(&CONFIG))),
+        key("models", Type::Map(&Type::Object(&resources::MODEL))).hidden(),
+    ],
+    extensible: true,
+    lax: false,
+};
+
+const INCLUDE: Type = Type::List(&List {
+    item: Type::Short(Short::Include, &Type::Object(&INCLUDED)),
+    unique: Unique::Never,
+    single: false,
+});
+
+static INCLUDED: Object = Object {
+    of: "an included file",
+    attributes: &[
+        key("path", ONE_OR_TEXTS),
+        key("env_file", ONE_OR_TEXTS),
+        key("project_directory", Type::Text),
+    ],
+    extensible: false,
+    lax: true,
+};
