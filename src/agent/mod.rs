@@ -1,1 +1,149 @@
-//! agent
+//! The long-running agent: keeps one stack of this host as a branch says.
+//!
+//! One task owns everything. It looks, acts, and then waits for the first of the things that may wake it, all of which
+//! are in the `select!` below and nowhere else. It is level-triggered: whatever woke it, it looks at the branch and at
+//! the host again, so a lost event costs time and never correctness.
+//!
+//! What it aims at is decided anew at each look (`reconcile`): the newest commit, if that may be deployed; else what
+//! was deployed last, whose drift it goes on repairing. The newest commit may not be deployed while
+//! - its manifests are wrong, or the branch can't be read;
+//! - it is quarantined: it had to be rolled back, and its content is still the same;
+//! - it did not come after the commit that was deployed last. A branch that was rewritten or set back is held, for a
+//!   host must not go back to something old, with its old flaws, in silence. Somebody who means it says `apply`;
+//! - it removes so many services that somebody must agree first.
+//!
+//! A commit that comes while a deploy is under way waits for its end; then the newest one is taken. What fails for a
+//! passing reason is tried again after growing pauses. Everything is told once, until it changes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, info};
+
+use crate::apply::Outcome;
+use crate::apply::machine::Machine;
+use crate::apply::progress::{Progress, Silent};
+use crate::engine::Engine;
+use crate::model::name::EnvironmentName;
+use crate::plan::Plan;
+
+mod trigger;
+mod schedule;
+mod said;
+mod branch;
+mod listen;
+mod reconcile;
+mod aim;
+
+pub use trigger::Trigger;
+
+use listen::{Interest, listen};
+use reconcile::Reconciler;
+
+/// What is followed.
+#[derive(Clone)]
+pub struct Follow {
+    /// The repository: bare, or with a work tree whose commits are followed.
+    pub repository: PathBuf,
+    /// The branch; absent means the repository's `HEAD`.
+    pub branch: Option<String>,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// Variables of this host that manifests may ask for. Their values are sensitive.
+    pub host_variables: BTreeMap<String, String>,
+    /// The time between two looks at the branch where no change was heard of; spread by a fifth.
+    pub poll: Duration,
+    /// The time between two looks at everything where nothing was heard of; spread by a fifth.
+    pub look: Duration,
+}
+
+/// Is told what the agent does, besides what a deploy tells. Nothing is decided by it, and it must not block.
+pub trait Audience: Progress {
+    /// Something happened.
+    fn happens(&self, happening: Happening<'_>);
+}
+
+/// What happens in the life of the agent.
+#[derive(Debug, Clone, Copy)]
+pub enum Happening<'a> {
+    /// It looks.
+    Woken(Trigger),
+    /// It is about to carry out a plan that isn't empty.
+    Deploys(&'a Plan),
+    /// A deploy has ended, or a commit was found to want what runs already.
+    Ended(&'a Plan, &'a Outcome),
+    /// The newest commit is not deployed, for this reason. Told once.
+    Holds(&'a str),
+    /// It has done what it could and waits.
+    Rests,
+}
+
+impl Audience for Silent {
+    fn happens(&self, _: Happening<'_>) {}
+}
+
+/// A push changes several files, and a command several containers, in a moment. After the first hint it is waited for so
+/// long a time without another one, ...
+const QUIET: Duration = Duration::from_millis(50);
+/// ... and never for longer than this.
+const QUIET_MOST: Duration = Duration::from_millis(300);
+
+/// Keeps the stack as the branch says, until `stop` is cancelled.
+///
+/// # Guarantees
+/// - What runs keeps running while the branch can't be read, its manifests are wrong, or its newest commit failed.
+/// - A deploy under way when `stop` is cancelled has been undone, or has committed, when this returns.
+pub async fn run<E: Engine>(
+    machine: &Machine<E>,
+    follow: &Follow,
+    audience: &dyn Audience,
+    stop: &CancellationToken,
+) {
+    let source_changed = Arc::new(Notify::new());
+    let host_changed = Arc::new(Notify::new());
+    let (interest, interested) = watch::channel(Interest::default());
+    let listener = listen(machine.engine().clone(), interested, Arc::clone(&host_changed));
+    let _listener = AbortOnDropHandle::new(tokio::spawn(listener));
+    let mut reconciler =
+        Reconciler::new(machine, follow, audience, stop).with_ears(interest, Arc::clone(&source_changed));
+    info!(repository = %follow.repository.display(), environment = %follow.environment, "following");
+    reconciler.recover_all().await;
+    let mut trigger = Trigger::Startup;
+    loop {
+        // The reason is for people: what is done follows from what is found.
+        debug!(%trigger, "looking");
+        audience.happens(Happening::Woken(trigger));
+        reconciler.reconcile(trigger).await;
+        audience.happens(Happening::Rests);
+        let wakeup = reconciler.next_wakeup();
+        trigger = tokio::select! {
+            biased; // Stopping goes first: a deploy that was undone must not be followed by another.
+            // Cancel-safe: a cancelled token stays cancelled. A deploy watches it at every step.
+            () = stop.cancelled() => break,
+            // Cancel-safe: a permit that is not taken stays for the next look. One is enough for any number of hints.
+            () = source_changed.notified() => Trigger::SourceChanged,
+            // Cancel-safe: as before.
+            () = host_changed.notified() => Trigger::HostChanged,
+            // Cancel-safe: dropping a sleep forgets only a time that is computed again.
+            () = time::sleep_until(wakeup.at) => wakeup.trigger,
+        };
+        match trigger {
+            Trigger::SourceChanged => quiet(&source_changed).await,
+            Trigger::HostChanged => quiet(&host_changed).await,
+            Trigger::Startup | Trigger::Poll | Trigger::FullLook | Trigger::Retry => {}
+        }
+    }
+    info!("stopped");
+}
+
+/// Waits until no hint has come for a moment.
+async fn quiet(hint: &Notify) {
+    let most = Instant::now() + QUIET_MOST;
+    while Instant::now() < most && time::timeout(QUIET, hint.notified()).await.is_ok() {}
+}

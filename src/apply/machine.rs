@@ -85,6 +85,15 @@ pub enum DeployError {
         /// How many there are.
         of: usize,
     },
+    /// A deploy of the stack is under way or was cut off. What is live is half of the one state and half of the other:
+    /// no plan from there would ever be carried out.
+    #[error("the deploy {deploy} of `{stack}` has not ended")]
+    Unfinished {
+        /// The deploy.
+        deploy: String,
+        /// The stack.
+        stack: StackName,
+    },
     /// An earlier deploy was cut off, and what it left can't be put right.
     #[error("deploy {deploy} was cut off, and what ran before it can't be started again: {what}")]
     NotRecovered {
@@ -186,8 +195,15 @@ impl<E: Engine> Machine<E> {
     }
 
     /// Plans for `desired`, with the observation that the plan was made from. Writes nothing.
+    ///
+    /// # Errors
+    /// Everything that stands in the way; also [`DeployError::Unfinished`].
     pub async fn plan(&self, desired: &Desired) -> Result<(Plan, Live), DeployError> {
-        let last = off_the_loop(|| self.ledger.last_applied(&desired.stack))?;
+        let stack = &desired.stack;
+        if let Some(open) = off_the_loop(|| self.ledger.open_deploy(stack))? {
+            return Err(DeployError::Unfinished { deploy: open.deploy.id.to_string(), stack: stack.clone() });
+        }
+        let last = off_the_loop(|| self.ledger.last_applied(stack))?;
         self.plan_from(desired, &last).await
     }
 

@@ -9,6 +9,7 @@ use super::StepFailure;
 use crate::engine::PullProgress;
 use crate::model::image::ImageRef;
 use crate::model::name::{DeployId, Instance};
+use crate::plan::step::Step;
 
 /// Is told what happens.
 pub trait Progress: Send + Sync {
@@ -30,6 +31,8 @@ pub enum Event<'a> {
     StepStarted {
         /// Its place in the plan.
         at: usize,
+        /// The step.
+        step: &'a Step,
         /// What it does: `start auren-postgres`.
         what: &'a str,
     },
@@ -44,6 +47,8 @@ pub enum Event<'a> {
     Waiting {
         /// Whose gate it is.
         instance: &'a Instance,
+        /// The same, as a plan names it: the service, with its number where there are several.
+        name: &'a str,
         /// What it waits for: `its health check`.
         for_what: &'a str,
         /// For how long it has waited.
@@ -53,8 +58,13 @@ pub enum Event<'a> {
     StepDone {
         /// Its place in the plan.
         at: usize,
+        /// The step.
+        step: &'a Step,
         /// What it did.
         what: &'a str,
+        /// The container that it was about, as a plan names it: the service, with its number where there are several.
+        /// Absent where it was about none.
+        name: Option<&'a str>,
         /// How long it took.
         took: Duration,
     },
@@ -62,6 +72,10 @@ pub enum Event<'a> {
     StepFailed {
         /// Its place in the plan.
         at: usize,
+        /// The step.
+        step: &'a Step,
+        /// The container that it was about, as in [`Event::StepDone`].
+        name: Option<&'a str>,
         /// Why.
         failure: &'a StepFailure,
     },

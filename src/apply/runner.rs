@@ -164,14 +164,18 @@ impl<'a, 'b, E: Engine> Round<'a, 'b, E> {
                 self.done.insert(at);
                 self.ran.done += 1;
                 self.ran.committed |= self.steps[at].action == Action::Commit;
-                let what = self.site.names.words(&self.steps[at].action);
+                let step = &self.steps[at];
+                let what = self.site.names.words(&step.action);
+                let name = self.site.names.subject(&step.action);
                 debug!(what, ?took, "step done");
-                progress.event(Event::StepDone { at, what: &what, took });
+                progress.event(Event::StepDone { at, step, what: &what, name: name.as_deref(), took });
             }
             Err(None) => debug!(what = self.site.names.words(&self.steps[at].action), "halted"),
             Err(Some(failure)) => {
                 warn!(what = failure.what, cause = failure.cause, "step failed");
-                progress.event(Event::StepFailed { at, failure: &failure });
+                let step = &self.steps[at];
+                let name = self.site.names.subject(&step.action);
+                progress.event(Event::StepFailed { at, step, name: name.as_deref(), failure: &failure });
                 self.ran.failures.push(failure);
                 match resolve {
                     Resolve::StopAtFirst => self.site.halt.cancel(),
@@ -191,7 +195,7 @@ async fn run<E: Engine>(site: &Site<'_, E>, at: usize, step: &Step) -> Ended {
     let what = site.names.words(&step.action);
     let place = (site.direction, at);
     let tools = site.tools;
-    tools.progress.event(Event::StepStarted { at, what: &what });
+    tools.progress.event(Event::StepStarted { at, step, what: &what });
     let intended = tools.ledger.intend(site.deploy, place, &what, tools.clock.now());
     let result = match (intended, site.plan) {
         // No effect without its record, except on the way back: there the services matter more.

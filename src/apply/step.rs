@@ -168,7 +168,11 @@ impl<E: Engine> Site<'_, E> {
             }
             Action::Rename { target, name } => {
                 let id = self.resolve(target)?;
-                self.try_again(|| engine.rename_container(&id, name)).await
+                match self.try_again(|| engine.rename_container(&id, name)).await {
+                    // Its old name was wanted for another one, and is free now.
+                    Err(StepError::Engine(EngineError::NotFound { .. })) => Ok(()),
+                    renamed => renamed,
+                }
             }
             Action::Remove(container) => self.remove(container).await,
             Action::RemoveNetwork(network) => self.try_again(|| engine.remove_network(network)).await,
@@ -278,9 +282,10 @@ impl<E: Engine> Site<'_, E> {
     async fn wait_for(&self, instance: &Instance, target: &Target, gate: &Gate) -> Result<(), StepError> {
         let id = self.resolve(target)?;
         let watch = Watch { container: &id, gate, prober: self.tools.prober, halt: &self.halt };
+        let name = self.names.of_instance(instance);
         let waited = wait(self.engine, watch, |waiting, since| {
             let for_what = waiting.to_string();
-            self.tools.progress.event(Event::Waiting { instance, for_what: &for_what, since });
+            self.tools.progress.event(Event::Waiting { instance, name: &name, for_what: &for_what, since });
         });
         match waited.await {
             Waited::Passed => Ok(()),

@@ -68,7 +68,12 @@ impl Names {
         }
     }
 
-    fn of_instance(&self, instance: &Instance) -> String {
+    /// The container that `action` is about, as people know it.
+    pub(super) fn subject(&self, action: &Action) -> Option<String> {
+        target_of(action).map(|target| self.of_target(&target))
+    }
+
+    pub(super) fn of_instance(&self, instance: &Instance) -> String {
         if self.numbered.contains(&instance.service) {
             instance.to_string()
         } else {

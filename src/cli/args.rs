@@ -9,10 +9,12 @@ use clap::{Args, Parser, Subcommand};
 /// Evenkeel reads Compose manifests from a repository, compares them field by field with live Docker, and applies the
 /// difference in order, behind health gates, with automatic rollback.
 #[derive(Debug, Parser)]
-#[command(name = "evenkeel", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "evenkeel", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
 pub struct Cli {
+    /// The options of every command.
     #[command(flatten)]
     pub global: Global,
+    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -28,34 +30,45 @@ Examples:
   evenkeel --env prod run --branch main  follow a branch for ever
 
 Exit status:
-  0 done or nothing to do   1 failed, nothing changed   2 the plan has changes (plan --detailed-exitcode)
-  3 rolled back             4 the rollback failed too";
+  0  done, or nothing to do
+  1  failed, nothing changed
+  2  the plan has changes (only `plan --detailed-exitcode`)
+  3  the deploy failed, and what ran before runs again
+  4  the deploy failed, and so did the way back";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The configuration repository: bare, with a work tree, or a plain folder
-    #[arg(long, global = true, value_name = "PATH", env = "EVENKEEL_REPO", default_value = ".")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "EVENKEEL_REPO",
+        hide_env_values = true,
+        default_value = "."
+    )]
     pub repo: PathBuf,
 
     /// The environment, a folder below `environments/`
-    #[arg(long, global = true, value_name = "NAME", env = "EVENKEEL_ENV")]
+    #[arg(long, global = true, value_name = "NAME", env = "EVENKEEL_ENV", hide_env_values = true)]
     pub env: Option<String>,
 
     /// A Compose file instead of a repository; several are merged in order
     #[arg(short = 'f', long = "file", global = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// A commit, branch or tag instead of the work tree
+    /// A commit, branch or tag instead of the work tree; `HEAD` in a bare repository
     #[arg(long, global = true, value_name = "REV", conflicts_with = "files")]
     pub rev: Option<String>,
 
-    /// The engine's socket: <unix:///var/run/docker.sock>
-    #[arg(long, global = true, value_name = "HOST", env = "DOCKER_HOST")]
+    /// The engine's socket, as `unix:///PATH` [default: that of this machine's Docker]
+    #[arg(long, global = true, value_name = "HOST", env = "DOCKER_HOST", hide_env_values = true)]
     pub docker: Option<String>,
 
     /// The folder for the ledger and laid down files [default: /var/lib/evenkeel as root, else ~/.local/state/evenkeel]
-    #[arg(long, global = true, value_name = "DIR", env = "EVENKEEL_STATE")]
+    #[arg(long, global = true, value_name = "DIR", env = "EVENKEEL_STATE", hide_env_values = true)]
     pub state: Option<PathBuf>,
 
     /// Print data as JSON
@@ -66,7 +79,7 @@ pub struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Tell more of what happens; twice for everything
+    /// Tell every step; twice, log what goes on inside
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -74,22 +87,63 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Lay out a configuration repository
+    ///
+    /// Writes evenkeel.yaml, a manifest and the environments dev and prod. No file that is there already is touched.
     Init(InitArgs),
+    /// Find everything that is wrong with the manifests
+    ///
+    /// Checks every environment at once, or the one that --env names. Needs no Docker and none of the host's variables.
     Validate(ValidateArgs),
+    /// Print the resolved desired state as one Compose file
+    ///
+    /// Values that come from the host are shown as `(sensitive)`.
     Render(RenderArgs),
+    /// Print the JSON Schema of a file, for editors
+    ///
+    /// Completion and checks while you type: docs/editors.md says how an editor is told.
+    Schema(SchemaArgs),
+    /// Show what would change, field by field
+    ///
+    /// Compares what is desired with live Docker and with what was last applied, and writes nothing anywhere.
     Plan(PlanArgs),
+    /// Change the host to what is desired
+    ///
+    /// Shows the plan, asks, and carries it out: in order, behind health gates. If anything fails before the whole deploy
+    /// has passed, what ran before runs again.
     Apply(ApplyArgs),
+    /// Follow a branch: deploy its commits and repair drift, for ever
+    ///
+    /// Polls and watches the repository, listens to Docker, and keeps the host as the branch says. A commit that had to be
+    /// rolled back is not tried again until its content changes. SIGTERM ends it at a safe point.
     Run(RunArgs),
+    /// Show what runs
+    ///
+    /// Every container with its tier, state and image; which revision is applied and since when, how the last deploy ended,
+    /// whether the manifests want something else by now, and what is quarantined.
     Status(StatusArgs),
+    /// Show what was deployed, when and how it ended
     History(HistoryArgs),
+    /// Return to what was deployed before
+    ///
+    /// Plans towards the last revision that was deployed well before the present one, or towards --to. Containers that ran
+    /// it and are still kept are started again, without any pull. The revision left behind is quarantined: an agent does not
+    /// deploy it again.
     Rollback(RollbackArgs),
+    /// See the whole story on this machine, in under a minute
+    ///
+    /// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the
+    /// first deploy, a push that changes one service, a container removed by hand that comes back, and a push of a broken
+    /// image that rolls back. Then it cleans up all that it made. Without Docker it runs on a simulated engine.
     Demo(DemoArgs),
 }
 
-/// Lay out a configuration repository
-///
-/// Writes evenkeel.yaml, a manifest and the environments dev and prod. No file that is there already is touched.
+/// The arguments of `init`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel init                                  in this folder
+  evenkeel init infra --from shop/compose.yaml   a new folder, from what there is")]
 pub struct InitArgs {
     /// The folder to lay out
     #[arg(value_name = "FOLDER", default_value = ".")]
@@ -104,16 +158,21 @@ pub struct InitArgs {
     pub project: Option<String>,
 }
 
-/// Find everything that is wrong with the manifests
-///
-/// Checks every environment at once, or the one that --env names. Needs no Docker and none of the host's variables.
+/// The arguments of `validate`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel validate               every environment of the repository here
+  evenkeel validate --rev main    as the branch has it
+  evenkeel -f compose.yaml validate --json")]
 pub struct ValidateArgs {}
 
-/// Print the resolved desired state as one Compose file
-///
-/// Values that come from the host are shown as `(sensitive)`.
+/// The arguments of `render`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod render
+  evenkeel --env prod --rev HEAD~1 render --format json")]
 pub struct RenderArgs {
     /// The form of the output
     #[arg(long, value_enum, default_value = "yaml")]
@@ -129,21 +188,49 @@ pub enum RenderFormat {
     Json,
 }
 
-/// Show what would change, field by field
-///
-/// Compares what is desired with live Docker and with what was last applied, and writes nothing anywhere.
+/// The arguments of `schema`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel schema manifest > .schemas/manifest.json
+  evenkeel schema environment > .schemas/environment.json")]
+pub struct SchemaArgs {
+    /// The file that it is of
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchemaOf {
+    /// Compose files: manifests, override files, compose.yaml
+    Manifest,
+    /// environments/<name>/environment.yaml
+    Environment,
+    /// evenkeel.yaml
+    Project,
+}
+
+/// The arguments of `plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod plan
+  evenkeel --env prod --rev feature plan            what a branch would change
+  evenkeel --env prod plan --detailed-exitcode    for scripts: 2 if there is something to do")]
 pub struct PlanArgs {
     /// End with status 2 if the plan has changes
     #[arg(long)]
     pub detailed_exitcode: bool,
 }
 
-/// Change the host to what is desired
-///
-/// Shows the plan, asks, and carries it out: in order, behind health gates. If anything fails before the whole deploy
-/// has passed, what ran before runs again.
+/// The arguments of `apply`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod apply               show the plan, ask, apply
+  evenkeel --env prod --rev v1.4 apply    exactly that tag
+  evenkeel -f compose.yaml apply --yes    a bare Compose file, without asking")]
 pub struct ApplyArgs {
     /// Don't ask
     #[arg(short, long)]
@@ -154,11 +241,11 @@ pub struct ApplyArgs {
     pub accept: Option<String>,
 }
 
-/// Follow a branch: deploy its commits and repair drift, for ever
-///
-/// Polls and watches the repository, listens to Docker, and keeps the host as the branch says. A commit that had to be
-/// rolled back is not tried again until its content changes. SIGTERM ends it at a safe point.
+/// The arguments of `run`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --repo /srv/infra.git --env prod run --branch main")]
 pub struct RunArgs {
     /// The branch to follow [default: the repository's HEAD]
     #[arg(long, value_name = "BRANCH")]
@@ -169,24 +256,27 @@ pub struct RunArgs {
     pub poll: u64,
 }
 
-/// Show what runs
+/// The arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {}
 
-/// Show what was deployed, when and how it ended
+/// The arguments of `history`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod history -n 5")]
 pub struct HistoryArgs {
     /// At most so many deploys, the latest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub most: u32,
 }
 
-/// Return to what was deployed before
-///
-/// Plans towards the last revision that was deployed well before the present one, or towards --to. Containers that ran
-/// it and are still kept are started again, without any pull. The revision left behind is quarantined: an agent does not
-/// deploy it again.
+/// The arguments of `rollback`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod rollback              to what was deployed before
+  evenkeel --env prod rollback --to v1.3")]
 pub struct RollbackArgs {
     /// The revision to return to [default: the one before]
     #[arg(long, value_name = "REV")]
@@ -197,11 +287,7 @@ pub struct RollbackArgs {
     pub yes: bool,
 }
 
-/// See the whole story on this machine, in under a minute
-///
-/// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the
-/// first deploy, a push that changes one service, a container removed by hand that comes back, and a push of a broken
-/// image that rolls back. Then it cleans up all that it made. Without Docker it runs on a simulated engine.
+/// The arguments of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Use the simulated engine even where Docker answers

@@ -18,9 +18,12 @@ pub(super) fn confirm(question: &str) -> anyhow::Result<bool> {
             "add `--yes` to go on without asking",
         ));
     }
-    let mut stderr = anstream::stderr().lock();
-    write!(stderr, "{question} [y/N] ")?;
-    stderr.flush()?;
+    {
+        // Given back before the wait: a signal has something to say there.
+        let mut stderr = anstream::stderr().lock();
+        write!(stderr, "{question} [y/N] ")?;
+        stderr.flush()?;
+    }
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))

@@ -89,8 +89,8 @@ impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
 
 /// The error as text: `error: what`, indented causes, `hint: what to do`.
 pub fn describe(error: &anyhow::Error) -> String {
-    if let Some(text) = error.downcast_ref::<LaidOut>() {
-        return text.0.trim_end().to_owned();
+    if let Some(text) = laid_out(error) {
+        return text;
     }
     let mut text = format!("{} {error}", label("error:", AnsiColor::Red));
     let mut hints: Vec<&str> = Vec::new();
@@ -113,6 +113,15 @@ pub fn describe(error: &anyhow::Error) -> String {
         let _ = write!(text, "\n{} {hint}", label("hint:", AnsiColor::Cyan));
     }
     text
+}
+
+/// A text that was laid out already, with what was added to it since.
+fn laid_out(error: &anyhow::Error) -> Option<String> {
+    if let Some(LaidOut(text)) = error.downcast_ref() {
+        return Some(text.trim_end().to_owned());
+    }
+    let Hinted { hint, cause } = error.downcast_ref()?;
+    Some(format!("{}\n{} {hint}", laid_out(cause)?, label("hint:", AnsiColor::Cyan)))
 }
 
 fn inner_hints(error: &anyhow::Error) -> Vec<&str> {
@@ -147,6 +156,12 @@ mod tests {
             plain(&error),
             "error: can't reach Docker\n  cause: permission denied\nhint: join the group `docker`"
         );
+    }
+
+    #[test]
+    fn what_was_laid_out_stays_as_it_is() {
+        let error = hinted(anyhow::Error::new(LaidOut("error[x]: y\n\n1 error\n".to_owned())), "do this");
+        assert_eq!(plain(&error), "error[x]: y\n\n1 error\nhint: do this");
     }
 
     #[test]

@@ -2,21 +2,25 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 pub mod args;
 pub mod failure;
 pub mod output;
 mod select;
 mod logging;
+mod words;
+mod story;
 mod progress;
 mod confirm;
 mod outcome;
 mod init;
 mod validate;
 mod render;
+mod schema;
 mod plan;
+mod deploy;
 mod apply;
 mod run;
 mod status;
@@ -33,12 +37,18 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            if error.kind() == ErrorKind::MissingSubcommand {
+                // Variables of the environment count as arguments, and clap then shows no help by itself.
+                output::help(&Cli::command().render_help().ansi().to_string());
+            } else {
+                let _ = error.print();
+            }
+            // clap's own status for wrong usage, 2, means something else here.
             let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if wanted { ExitStatus::Done.code() } else { ExitStatus::Failed.code() });
         }
     };
-    let output = Output::of_process(cli.global.json, cli.global.quiet);
+    let output = Output::of_process(&cli.global);
     logging::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -47,7 +57,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(ExitStatus::Failed.code());
         }
     };
-    let status = runtime.block_on(dispatch(&cli, output)).unwrap_or_else(|error| {
+    let status = runtime.block_on(Box::pin(dispatch(&cli, output))).unwrap_or_else(|error| {
         output.error(&error);
         ExitStatus::Failed
     });
@@ -59,15 +69,16 @@ pub fn run() -> ExitCode {
 async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
     let global = &cli.global;
     match &cli.command {
-        Command::Init(args) => init::init(args, output),
+        Command::Init(args) => init::init(global, args, output),
         Command::Validate(_) => validate::validate(global, output).await,
         Command::Render(args) => render::render(global, args, output).await,
+        Command::Schema(args) => Ok(schema::schema(args, output)),
         Command::Plan(args) => plan::plan(global, args, output).await,
-        Command::Apply(args) => apply::apply(global, args, output).await,
-        Command::Run(args) => run::run(global, args, output).await,
+        Command::Apply(args) => Box::pin(apply::apply(global, args, output)).await,
+        Command::Run(args) => Box::pin(run::run(global, args, output)).await,
         Command::Status(_) => status::status(global, output).await,
         Command::History(args) => history::history(global, args, output).await,
-        Command::Rollback(args) => rollback::rollback(global, args, output).await,
-        Command::Demo(args) => demo::demo(global, args, output).await,
+        Command::Rollback(args) => Box::pin(rollback::rollback(global, args, output)).await,
+        Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,
     }
 }

@@ -1,13 +1,13 @@
-//! How a deploy ended, in words and as an exit status.
-
-use std::time::Duration;
+//! How a deploy ended: in words, as JSON, and as an exit status.
 
 use anyhow::anyhow;
+use serde_json::{Value, json};
 
 use super::failure::{ExitStatus, hinted, several};
 use super::output::Output;
+use super::words::seconds;
 use crate::apply::machine::DeployError;
-use crate::apply::{Outcome, StepFailure};
+use crate::apply::{Outcome, Report, StepFailure};
 use crate::plan::Plan;
 
 /// Why there is no plan or no deploy, with what to do.
@@ -15,6 +15,9 @@ pub(super) fn not_planned(error: DeployError) -> anyhow::Error {
     match error {
         DeployError::Refused(refused) => {
             several(refused.0.into_iter().map(|refusal| hinted(anyhow!(refusal.what), refusal.hint)))
+        }
+        error @ DeployError::Unfinished { .. } => {
+            hinted(error, "wait until it has; if it was cut off, `evenkeel apply` puts that right first")
         }
         error @ DeployError::Stale { .. } => hinted(error, "look at the new plan: `evenkeel plan`"),
         error @ DeployError::NeedsConsent { .. } => {
@@ -25,6 +28,9 @@ pub(super) fn not_planned(error: DeployError) -> anyhow::Error {
         error @ DeployError::State(crate::apply::state::StateError::Held { .. }) => {
             hinted(error, "wait until it is done")
         }
+        error @ DeployError::NotRecovered { .. } => {
+            hinted(error, "look at `docker ps -a`, put right what stands in the way, and try again")
+        }
         error => error.into(),
     }
 }
@@ -32,15 +38,14 @@ pub(super) fn not_planned(error: DeployError) -> anyhow::Error {
 /// Tells how a deploy ended.
 pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus {
     match outcome {
-        Outcome::Unchanged => {
-            output.say("nothing to do");
-            ExitStatus::Done
-        }
+        // The text of the plan has said so.
+        Outcome::Unchanged => ExitStatus::Done,
         Outcome::Applied(report) => {
             for warning in &report.warnings {
                 output.warn(&format!("{warning}; the next plan will show it"));
             }
-            output.say(&format!("{} is at {}, after {}", plan.stack, plan.revision, seconds(report.took)));
+            let Plan { stack, revision, .. } = plan;
+            output.say(&format!("{stack} is at {revision}, after {}", seconds(report.took)));
             ExitStatus::Done
         }
         Outcome::Refused(findings) => {
@@ -51,10 +56,14 @@ pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus
                     None => error,
                 });
             }
+            output.say("nothing was touched");
             ExitStatus::Failed
         }
-        Outcome::Failed { failure, .. } => {
+        Outcome::Failed { failure, report } => {
             fault(failure, output);
+            for warning in &report.warnings {
+                output.warn(&warning.to_string());
+            }
             output.say("nothing that ran was touched");
             ExitStatus::Failed
         }
@@ -70,7 +79,9 @@ pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus
         Outcome::RollbackFailed { failure, rollback, .. } => {
             fault(failure, output);
             for failure in rollback {
-                output.error(&anyhow!("rollback: {failure}"));
+                output.error(
+                    &anyhow!(failure.cause.clone()).context(format!("rollback: {}", headline(failure))),
+                );
             }
             output.warn("the way back failed too: look at `docker ps -a` and start what should run");
             ExitStatus::RollbackFailed
@@ -79,19 +90,94 @@ pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus
 }
 
 fn fault(failure: &StepFailure, output: Output) {
-    output.error(&anyhow!(failure.cause.clone()).context(failure.what.clone()));
+    let error = anyhow!(cause(failure).to_owned()).context(headline(failure));
+    output.error(&match what_to_do(failure) {
+        Some(hint) => hinted(error, hint),
+        None => error,
+    });
+    if let (Some(instance), false) = (&failure.instance, failure.log_tail.is_empty()) {
+        output.say(&format!("  the last lines of {}:", instance.service));
+    }
     for line in &failure.log_tail {
         output.say(&format!("  │ {line}"));
     }
 }
 
-/// A time as people say it.
-pub(super) fn seconds(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
-    } else if time < Duration::from_secs(90) {
-        format!("{:.1} s", time.as_secs_f64())
-    } else {
-        format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60)
+/// Why it failed, without what was tried where the headline says that already.
+pub(super) fn cause(failure: &StepFailure) -> &str {
+    let StepFailure { what, cause, .. } = failure;
+    let pull = what.strip_prefix("pull ");
+    let repeated =
+        pull.and_then(|image| cause.strip_prefix("pull image ")?.strip_prefix(image)?.strip_prefix(": "));
+    repeated.unwrap_or(cause)
+}
+
+fn what_to_do(failure: &StepFailure) -> Option<&'static str> {
+    let is_pull = failure.what.starts_with("pull ");
+    match (is_pull, failure.transient) {
+        (true, true) => {
+            Some("can this host reach the registry? Try again, or bring the image here: `docker load`")
+        }
+        (true, false) => Some("check its name and tag; a private registry wants `docker login` first"),
+        (false, true) => Some("the manifests are not to blame: try again"),
+        (false, false) => None,
     }
+}
+
+/// What failed, as a sentence: `can't start auren-redis`. That a gate failed is said of the service, for nobody waits
+/// for waiting's sake.
+fn headline(failure: &StepFailure) -> String {
+    match failure.what.strip_prefix("wait for ") {
+        Some(name) => format!("{name} did not come up"),
+        None => format!("can't {}", failure.what),
+    }
+}
+
+/// The outcome for machines. `status` is one of `unchanged`, `applied`, `refused`, `failed`, `interrupted`,
+/// `rolled-back` and `rollback-failed`.
+pub(super) fn to_json(plan: &Plan, outcome: &Outcome) -> Value {
+    let (status, failure, rollback, report): (_, Option<&StepFailure>, &[StepFailure], Option<&Report>) =
+        match outcome {
+            Outcome::Unchanged => ("unchanged", None, &[], None),
+            Outcome::Applied(report) => ("applied", None, &[], Some(report)),
+            Outcome::Refused(_) => ("refused", None, &[], None),
+            Outcome::Failed { failure, report } => ("failed", Some(failure), &[], Some(report)),
+            Outcome::Interrupted(report) => ("interrupted", None, &[], Some(report)),
+            Outcome::RolledBack { failure, report } => ("rolled-back", Some(failure), &[], Some(report)),
+            Outcome::RollbackFailed { failure, rollback, report } => {
+                ("rollback-failed", Some(failure), rollback, Some(report))
+            }
+        };
+    let refusals: Vec<Value> = match outcome {
+        Outcome::Refused(findings) => {
+            findings.iter().map(|finding| json!({"what": finding.what, "hint": finding.hint})).collect()
+        }
+        _ => Vec::new(),
+    };
+    let warnings = report.map_or(&[][..], |report| &report.warnings);
+    json!({
+        "status": status,
+        "stack": plan.stack.as_str(),
+        "revision": plan.revision.to_string(),
+        "commit": plan.revision.commit(),
+        "plan": plan.id.0,
+        "deploy": report.map(|report| report.deploy.as_str()),
+        "changes": crate::plan::json::to_json(plan)["changes"],
+        "failure": failure.map(failure_json),
+        "refusals": refusals,
+        "rollback_failures": rollback.iter().map(failure_json).collect::<Vec<_>>(),
+        "warnings": warnings.iter().map(failure_json).collect::<Vec<_>>(),
+        "took_ms": report.map(|report| u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+fn failure_json(failure: &StepFailure) -> Value {
+    let StepFailure { what, instance, cause, transient, log_tail } = failure;
+    json!({
+        "what": what,
+        "service": instance.as_ref().map(|instance| instance.service.as_str()),
+        "cause": cause,
+        "transient": transient,
+        "log_tail": log_tail,
+    })
 }

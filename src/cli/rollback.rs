@@ -1,9 +1,187 @@
-//! `rollback`.
+//! `rollback`: back to a revision that was deployed well before.
+//!
+//! A revision that was left by hand must not come back by itself: what it desired is quarantined, so that an agent
+//! which follows the branch doesn't deploy it again.
+
+use anyhow::anyhow;
 
 use super::args::{Global, RollbackArgs};
-use super::failure::ExitStatus;
+use super::deploy::{Ended, Wish, agree};
+use super::failure::{ExitStatus, Hint, hinted};
+use super::history::went_well;
 use super::output::Output;
+use super::select::{self, Selection, explained, laid_out};
+use crate::apply::Outcome;
+use crate::apply::ledger::Ledger;
+use crate::apply::ledger::history::DeployRecord;
+use crate::apply::ledger::memory::{Quarantined, Stable};
+use crate::apply::machine::Machine;
+use crate::engine::docker::Docker;
+use crate::manifest::{MissingVariables, Resolved};
+use crate::model::desired::Revision;
+use crate::model::name::StackName;
+use crate::source::Repository;
 
-pub(super) async fn rollback(_: &Global, _: &RollbackArgs, _: Output) -> anyhow::Result<ExitStatus> {
-    anyhow::bail!("being built")
+/// Deploys that are looked through for one to return to.
+const DEPLOYS_LOOKED_AT: u32 = 1000;
+
+pub(super) async fn rollback(
+    global: &Global,
+    args: &RollbackArgs,
+    output: Output,
+) -> anyhow::Result<ExitStatus> {
+    if !global.files.is_empty() {
+        return Err(hinted(
+            anyhow!("files have no revisions to return to"),
+            "change the file back and run `evenkeel -f FILE apply`",
+        ));
+    }
+    let machine = select::machine(global).await?;
+    let present = present_stack(global, output).await;
+    let target = match (&args.to, &present) {
+        (Some(revision), _) => revision.clone(),
+        (None, Ok(stack)) => target(machine.ledger(), stack)?,
+        (None, Err(_)) => {
+            return present.map(|_| ExitStatus::Failed).hint(
+                "the present manifests are to tell which stack is meant; name a good revision with `--to REV`",
+            );
+        }
+    };
+    let resolved = at(global, &target).await?;
+    let stack = resolved.desired.stack.clone();
+    if let Ok(present) = present
+        && present != stack
+    {
+        return Err(hinted(
+            anyhow!("at {target} the stack was called `{stack}`, now it is `{present}`"),
+            "two stacks can't return to each other: apply the one and remove the other",
+        ));
+    }
+    let wish = Wish {
+        machine: &machine,
+        desired: &resolved.desired,
+        yes: args.yes,
+        accepted: None,
+        trigger: "rollback",
+        actor: "evenkeel rollback",
+        question: "Roll back by this plan?",
+    };
+    let agreed = match agree(wish, output).await? {
+        Ok(agreed) => agreed,
+        Err(ended) => return Ok(ended.tell(output)),
+    };
+    // Before the deploy and not after it: an agent that wakes up in between must not undo it.
+    let left = leave(&machine, &stack, &resolved)?;
+    let ended = agreed.carry_out().await;
+    let settled = left.map(|left| settle(&machine, &stack, &left, &ended)).transpose()?.flatten();
+    let status = ended?.tell(output);
+    if let Some(revision) = settled {
+        output.say(&format!(
+            "{revision} is quarantined: an agent deploys again once its branch brings something else"
+        ));
+    }
+    Ok(status)
+}
+
+/// The stack that the present manifests are about. The values of the host don't matter for that.
+async fn present_stack(global: &Global, output: Output) -> anyhow::Result<StackName> {
+    let silent = Output { quiet: true, ..output };
+    let resolved = select::resolved(global, MissingVariables::Placeholder, silent).await?;
+    Ok(resolved.desired.stack)
+}
+
+/// The latest revision that was deployed well and isn't the present one. What a rollback has left is passed over: the
+/// second rollback in a row goes further back.
+fn target(ledger: &Ledger, stack: &StackName) -> anyhow::Result<String> {
+    let Some(left) = ledger.last_stable(stack)? else {
+        return Err(hinted(
+            anyhow!("`{stack}` has not been deployed on this host"),
+            "deploy it first: `evenkeel apply`",
+        ));
+    };
+    let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
+    for record in records.iter().filter(|record| went_well(record) && record.desired != left.desired) {
+        if ledger.quarantined(stack, &record.desired)?.is_some() {
+            continue;
+        }
+        return match &record.revision {
+            Revision::Commit(id) => Ok(id.clone()),
+            Revision::WorkTree(_) => Err(unreachable_revision("a work tree with changes", record)),
+            Revision::Files => Err(unreachable_revision("files outside of a repository", record)),
+        };
+    }
+    Err(hinted(
+        anyhow!(
+            "there is nothing to return to: no other revision of `{stack}` was deployed well on this host"
+        ),
+        "see `evenkeel history`, or name a revision with `--to REV`",
+    ))
+}
+
+fn unreachable_revision(made_from: &str, record: &DeployRecord) -> anyhow::Error {
+    hinted(
+        anyhow!(
+            "the deploy before ({}) was made from {made_from}, which no longer exists as it was",
+            record.id
+        ),
+        "name a revision with `--to REV`",
+    )
+}
+
+/// The manifests at one revision of the repository.
+async fn at(global: &Global, target: &str) -> anyhow::Result<Resolved> {
+    let (global, target) = (global.clone(), target.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let repository = Repository::open(&global.repo).map_err(explained)?;
+        let selection = Selection::at(&repository, &target)
+            .hint("name a revision with `--to REV`; `evenkeel history` shows those that were deployed")?;
+        let environment = selection.environment(&global)?;
+        selection.resolve(environment, MissingVariables::Refuse).map_err(|report| laid_out(&report))
+    })
+    .await?
+}
+
+/// What is left by a rollback: the revision, and its entry in the quarantine.
+struct Left {
+    revision: Revision,
+    entry: Quarantined,
+}
+
+/// Quarantines what is left, unless that is nothing or has no deploy on record.
+fn leave(machine: &Machine<Docker>, stack: &StackName, target: &Resolved) -> anyhow::Result<Option<Left>> {
+    let ledger = machine.ledger();
+    let Some(Stable { revision, desired, .. }) = ledger.last_stable(stack)? else { return Ok(None) };
+    let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
+    let Some(record) = records.into_iter().find(|record| record.desired == desired) else { return Ok(None) };
+    let why = format!("{revision} was left for {} by `evenkeel rollback`", target.desired.revision);
+    let entry = Quarantined { desired, since: machine.now(), why, deploy: record.id };
+    ledger.quarantine(stack, &entry)?;
+    Ok(Some(Left { revision, entry }))
+}
+
+/// Lets out of the quarantine what doesn't belong there after all. Returns what stays in it.
+fn settle(
+    machine: &Machine<Docker>,
+    stack: &StackName,
+    left: &Left,
+    ended: &anyhow::Result<Ended>,
+) -> anyhow::Result<Option<String>> {
+    let there = match ended {
+        Ok(Ended::Here(plan, outcome)) => match **outcome {
+            Outcome::Unchanged | Outcome::Applied(_) => Some(&plan.desired),
+            Outcome::Refused(_)
+            | Outcome::Failed { .. }
+            | Outcome::Interrupted(_)
+            | Outcome::RolledBack { .. }
+            | Outcome::RollbackFailed { .. } => None,
+        },
+        Ok(Ended::Declined | Ended::CutOff) | Err(_) => None,
+    };
+    if let Some(desired) = there.filter(|desired| **desired != left.entry.desired) {
+        machine.ledger().release_one(stack, desired)?;
+        return Ok(Some(left.revision.to_string()));
+    }
+    // It serves still, or both are the same thing.
+    machine.ledger().release_one(stack, &left.entry.desired)?;
+    Ok(None)
 }

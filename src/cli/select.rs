@@ -9,7 +9,7 @@ use super::args::Global;
 use super::failure::{Hint, LaidOut, hinted};
 use super::output::Output;
 use crate::apply::machine::Machine;
-use crate::apply::{self};
+use crate::apply::{self, ledger::Ledger};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineError};
 use crate::manifest::{self, Input, MissingVariables, Report, Request, Resolved};
@@ -148,15 +148,24 @@ impl Selection {
 
 /// Resolves what the options name, for a deploy: every variable must be there. Warnings are told.
 pub(super) async fn desired(global: &Global, output: Output) -> anyhow::Result<Resolved> {
+    resolved(global, MissingVariables::Refuse, output).await
+}
+
+/// Resolves what the options name. Warnings are told.
+pub(super) async fn resolved(
+    global: &Global,
+    missing: MissingVariables,
+    output: Output,
+) -> anyhow::Result<Resolved> {
     let global = global.clone();
     let resolved = tokio::task::spawn_blocking(move || {
         let selection = Selection::open(&global)?;
         let environment = selection.environment(&global)?;
-        selection.resolve(environment, MissingVariables::Refuse).map_err(|report| laid_out(&report))
+        selection.resolve(environment, missing).map_err(|report| laid_out(&report))
     })
     .await??;
     for warning in &resolved.warnings {
-        output.say(&warning.render(output.colour));
+        output.say(&warning.render(true));
     }
     Ok(resolved)
 }
@@ -191,11 +200,12 @@ pub(super) async fn docker(global: &Global) -> anyhow::Result<Docker> {
     Ok(docker)
 }
 
-fn unreachable_engine(error: EngineError) -> anyhow::Error {
+/// An error of the engine with what to do about it.
+pub(super) fn unreachable_engine(error: EngineError) -> anyhow::Error {
     let hint = match &error {
         EngineError::Denied { .. } => "run it as root, or join the group `docker` and log in again",
         EngineError::Unavailable { .. } | EngineError::NotFound { .. } => {
-            "is Docker running? `systemctl start docker`; another socket is named with `--docker unix:///PATH`"
+            "start Docker: `systemctl start docker`; another socket is named with `--docker unix:///PATH`"
         }
         EngineError::TimedOut { .. } => {
             "the socket is there, but nobody answers: see `systemctl status docker`"
@@ -229,16 +239,27 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
+/// What to do where the state can't be used.
+const STATE_HINT: &str = "the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`";
+
 /// Opens the host for writing.
 pub(super) async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
-    Machine::open(docker, &state, apply::Host::This)
-        .hint("the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`")
+    Machine::open(docker, &state, apply::Host::This).hint(STATE_HINT)
 }
 
 /// Opens the host for looking.
 pub(super) async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
-    Machine::open_to_look(docker, &state, apply::Host::This)
-        .hint("the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`")
+    Machine::open_to_look(docker, &state, apply::Host::This).hint(STATE_HINT)
+}
+
+/// Opens the ledger alone, for looking; absent where nothing has ever been deployed.
+pub(super) fn ledger_to_look(global: &Global) -> anyhow::Result<Option<Ledger>> {
+    let path = state_folder(global)?.join("ledger.db");
+    // Made by the first deploy, and not by a look.
+    if !path.try_exists().with_context(|| format!("{} can't be looked at", path.display()))? {
+        return Ok(None);
+    }
+    Ledger::open(&path).map(Some).hint(STATE_HINT)
 }

@@ -1,9 +1,259 @@
-//! `status`.
+//! `status`: what runs, and whether it is what is wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::args::Global;
 use super::failure::ExitStatus;
 use super::output::Output;
+use super::words::{ago, count, moment, table};
+use super::{history, outcome, select};
+use crate::apply::ledger::history::DeployRecord;
+use crate::apply::ledger::memory::{Quarantined, Stable};
+use crate::apply::machine::Machine;
+use crate::engine::docker::Docker;
+use crate::engine::observe::observe;
+use crate::manifest::MissingVariables;
+use crate::model::desired::Desired;
+use crate::model::live::{Health, Live, LiveContainer, Status};
+use crate::model::name::{ContainerId, Instance};
 
-pub(super) async fn status(_: &Global, _: Output) -> anyhow::Result<ExitStatus> {
-    anyhow::bail!("being built")
+/// Deploys that are looked through for what is quarantined.
+const DEPLOYS_LOOKED_AT: u32 = 50;
+
+pub(super) async fn status(global: &Global, output: Output) -> anyhow::Result<ExitStatus> {
+    // A look must work without the host's secrets, too. Only the comparison with the manifests needs them.
+    let strict = select::resolved(global, MissingVariables::Refuse, Output { quiet: true, ..output }).await;
+    let is_whole = strict.is_ok();
+    let resolved = match strict {
+        Ok(resolved) => resolved,
+        Err(_) => select::resolved(global, MissingVariables::Placeholder, output).await?,
+    };
+    let machine = select::machine_to_look(global).await?;
+    let report = look(&machine, &resolved.desired, is_whole).await?;
+    if output.json {
+        output.value(&report.to_json());
+    } else {
+        output.data(&report.to_text(machine.now()));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// One container of the table, or one that is missing.
+struct Row {
+    tier: String,
+    service: String,
+    container: Option<String>,
+    state: String,
+    is_up: bool,
+    image: String,
+    since: Option<Timestamp>,
+}
+
+struct Report {
+    stack: String,
+    stable: Option<Stable>,
+    last: Option<DeployRecord>,
+    quarantined: Vec<(DeployRecord, Quarantined)>,
+    /// How many changes a plan would have, or why there is none.
+    sync: Result<usize, String>,
+    rows: Vec<Row>,
+    /// Stopped containers that a rollback could start again.
+    kept: usize,
+}
+
+async fn look(machine: &Machine<Docker>, desired: &Desired, is_whole: bool) -> anyhow::Result<Report> {
+    let (stack, ledger) = (&desired.stack, machine.ledger());
+    let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
+    let (sync, live) = if ledger.open_deploy(stack)?.is_some() {
+        (Err("a deploy has not ended".to_owned()), None)
+    } else if is_whole {
+        match machine.plan(desired).await {
+            Ok((plan, live)) => (Ok(plan.changes.len()), Some(live)),
+            Err(crate::apply::machine::DeployError::Refused(_)) => {
+                (Err("the plan is refused".to_owned()), None)
+            }
+            Err(error) => return Err(outcome::not_planned(error)),
+        }
+    } else {
+        (Err("variables of the host are missing".to_owned()), None)
+    };
+    let live = match live {
+        Some(live) => live,
+        None => {
+            observe(machine.engine(), stack, &BTreeSet::new()).await.map_err(select::unreachable_engine)?
+        }
+    };
+    let current = ledger.last_applied(stack)?.current;
+    let serving: BTreeMap<&Instance, &ContainerId> =
+        current.iter().map(|(instance, (container, _))| (instance, container)).collect();
+    let (rows, kept) = rows(desired, &live, &serving);
+    Ok(Report {
+        stack: stack.to_string(),
+        stable: ledger.last_stable(stack)?,
+        quarantined: quarantined(machine, desired, &records)?,
+        last: records.into_iter().next(),
+        sync,
+        rows,
+        kept,
+    })
+}
+
+/// What is quarantined, each with the latest deploy that tried it.
+fn quarantined(
+    machine: &Machine<Docker>,
+    desired: &Desired,
+    records: &[DeployRecord],
+) -> anyhow::Result<Vec<(DeployRecord, Quarantined)>> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for record in records.iter().filter(|record| seen.insert(record.desired.clone())) {
+        if let Some(entry) = machine.ledger().quarantined(&desired.stack, &record.desired)? {
+            found.push((record.clone(), entry));
+        }
+    }
+    Ok(found)
+}
+
+/// The containers that serve or run, by tier and service, and how many are only kept.
+fn rows(desired: &Desired, live: &Live, serving: &BTreeMap<&Instance, &ContainerId>) -> (Vec<Row>, usize) {
+    let mut rows: Vec<((usize, Instance), Row)> = Vec::new();
+    let mut kept = 0;
+    for container in live.containers.values() {
+        let serves = serving.get(&container.instance) == Some(&&container.id);
+        let idle = matches!(container.state.status, Status::Exited { .. } | Status::Created | Status::Dead);
+        let is_wanted = desired.services.contains_key(&container.instance.service);
+        if idle && !serves && (serving.contains_key(&container.instance) || !is_wanted) {
+            kept += 1;
+            continue;
+        }
+        rows.push((place(desired, &container.instance), row(desired, container, serves)));
+    }
+    let present: BTreeSet<Instance> = rows.iter().map(|((_, instance), _)| instance.clone()).collect();
+    for service in desired.services.values() {
+        for instance in service.instances().filter(|instance| !present.contains(instance)) {
+            let row = Row {
+                tier: service.tier.to_string(),
+                service: service.name.to_string(),
+                container: None,
+                state: "missing".to_owned(),
+                is_up: false,
+                image: service.spec.image.to_string(),
+                since: None,
+            };
+            rows.push((place(desired, &instance), row));
+        }
+    }
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    (rows.into_iter().map(|(_, row)| row).collect(), kept)
+}
+
+fn place(desired: &Desired, instance: &Instance) -> (usize, Instance) {
+    let service = desired.services.get(&instance.service);
+    (service.map_or(usize::MAX, |service| desired.tier_rank(&service.tier)), instance.clone())
+}
+
+fn row(desired: &Desired, container: &LiveContainer, serves: bool) -> Row {
+    let service = desired.services.get(&container.instance.service);
+    let state = &container.state;
+    let is_running = state.status == Status::Running;
+    // Docker takes a whole interval for its first probe. What serves has passed its gate, which was faster.
+    let health = state.health.filter(|health| is_running && !(serves && *health == Health::Starting));
+    let words = health.map_or_else(|| state.status.to_string(), |health| health.to_string());
+    let restarts = match state.restarts {
+        0 => String::new(),
+        1 => ", restarted once".to_owned(),
+        times => format!(", restarted {times} times"),
+    };
+    Row {
+        tier: service.map_or_else(|| "(in no manifest)".to_owned(), |service| service.tier.to_string()),
+        service: container.instance.service.to_string(),
+        container: Some(container.name.to_string()),
+        state: format!("{words}{restarts}"),
+        is_up: is_running && !matches!(health, Some(Health::Unhealthy | Health::Starting)),
+        image: container.spec.image.to_string(),
+        since: state.started_at.parse().ok().filter(|_| is_running),
+    }
+}
+
+impl Report {
+    fn to_text(&self, now: Timestamp) -> String {
+        let up = self.rows.iter().filter(|row| row.is_up).count();
+        let mut text = format!("{}   {} of {} up\n", self.stack, up, count(self.rows.len(), "container"));
+        let mut line = |label: &str, words: String| {
+            let _ = writeln!(text, "{label:<12}{words}");
+        };
+        match &self.stable {
+            Some(stable) => {
+                let (since, when) = (moment(stable.since), ago(stable.since, now));
+                line("applied", format!("{} since {since}, {when}", stable.revision));
+            }
+            None => line("applied", "never deployed on this host".to_owned()),
+        }
+        if let Some(last) = &self.last {
+            let why = last.failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let when = ago(last.began, now);
+            line("last deploy", format!("{} {} {when}, by `{}`{why}", last.revision, last.state, last.actor));
+        }
+        match &self.sync {
+            Ok(0) => line("manifests", "nothing to do".to_owned()),
+            Ok(changes) => line("manifests", format!("{changes} to change, see `evenkeel plan`")),
+            Err(why) => line("manifests", format!("not compared: {why}")),
+        }
+        for (record, entry) in &self.quarantined {
+            line("quarantined", format!("{} since {}: {}", record.revision, moment(entry.since), entry.why));
+        }
+        if self.kept > 0 {
+            line("kept", format!("{} for a rollback", count(self.kept, "stopped container")));
+        }
+        text.push('\n');
+        let cells = |row: &Row| {
+            vec![
+                row.tier.clone(),
+                row.service.clone(),
+                row.container.clone().unwrap_or_else(|| "-".to_owned()),
+                row.state.clone(),
+                row.since.map(|since| ago(since, now)).unwrap_or_default(),
+                row.image.clone(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = self.rows.iter().map(cells).collect();
+        text + &table(&["TIER", "SERVICE", "CONTAINER", "STATE", "STARTED", "IMAGE"], &rows)
+    }
+
+    fn to_json(&self) -> Value {
+        let Self { stack, stable, last, quarantined, sync, rows, kept } = self;
+        json!({
+            "stack": stack,
+            "applied": stable.as_ref().map(|Stable { revision, desired, since }| json!({
+                "revision": revision.to_string(),
+                "commit": revision.commit(),
+                "desired": desired.0,
+                "since": since.to_string(),
+            })),
+            "last_deploy": last.as_ref().map(history::to_json),
+            "changes": sync.as_ref().ok(),
+            "not_compared": sync.as_ref().err(),
+            "quarantined": quarantined.iter().map(|(record, entry)| json!({
+                "revision": record.revision.to_string(),
+                "commit": record.revision.commit(),
+                "desired": entry.desired.0,
+                "since": entry.since.to_string(),
+                "why": entry.why,
+            })).collect::<Vec<_>>(),
+            "kept": kept,
+            "containers": rows.iter().map(|row| json!({
+                "tier": row.tier,
+                "service": row.service,
+                "container": row.container,
+                "state": row.state,
+                "up": row.is_up,
+                "image": row.image,
+                "started": row.since.map(|since| since.to_string()),
+            })).collect::<Vec<_>>(),
+        })
+    }
 }

@@ -77,6 +77,13 @@ pub trait Engine: Clone + Send + Sync + 'static {
         config: &ImportConfig,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
+    /// Takes the name `image` from the image that it means, and removes that with its last name. Only `demo` uses it, on
+    /// images that it made. One that isn't there is no error.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] while a container was created from it.
+    fn remove_image(&self, image: &ImageRef) -> impl Future<Output = Result<(), EngineError>> + Send;
+
     /// Creates a network. Its labels are exactly those of `spec`.
     ///
     /// # Errors
@@ -130,6 +137,10 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`EngineError::Conflict`] if it runs.
     fn remove_container(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Kills a container if it runs and removes it, in one call: `docker rm -f`. Only `demo` and tests use it, on
+    /// containers that they made.
+    fn discard_container(&self, id: &ContainerId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Gives a container another name. Giving it its own is no error.
     ///

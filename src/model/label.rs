@@ -36,6 +36,10 @@ pub fn of_container(stack: &StackName, instance: &Instance, deploy: &DeployId) -
         text("com.docker.compose.service", &instance.service),
         text("com.docker.compose.container-number", &instance.number),
         text("com.docker.compose.oneoff", &"False"),
+        // Compose shows only containers that bear a hash. What it stands for is Compose's own affair.
+        text("com.docker.compose.config-hash", &"evenkeel"),
+        // What `docker compose ls` shows for the project, where it would name its files.
+        text("com.docker.compose.project.config_files", &"managed by evenkeel"),
     ])
 }
 

@@ -128,13 +128,15 @@ fn one<'a>(
         last.current.get(&instance).filter(|(id, _)| *id == container.id).map(|(_, fields)| fields)
     });
     let verdict = match current {
+        // One that is being removed never runs again; it only holds its name for a while.
+        Some(container) if container.state.status == Status::Dead => Verdict::Create(Reason::Gone),
         None => {
             let reason = if last.current.contains_key(&instance) { Reason::Gone } else { Reason::New };
             Verdict::Create(reason)
         }
         Some(container) => {
             let mut changes = diff::differences(&spec, container, applied, live, host);
-            if changes.iter().all(diff::is_in_place) && container.state.status != Status::Dead {
+            if changes.iter().all(diff::is_in_place) {
                 changes.extend(misnamed(container, &name));
                 mend(service, container, changes)
             } else {

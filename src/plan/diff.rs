@@ -7,7 +7,7 @@ use super::fields::{DigestKey, FieldPath, FieldValue, Fields};
 use super::normal::{self, Host};
 use crate::model::live::{Live, LiveContainer};
 use crate::model::name::ImageId;
-use crate::model::spec::ContainerSpec;
+use crate::model::spec::{ContainerSpec, Resources};
 
 /// The fields that differ between `spec` and `container`, sorted by path.
 ///
@@ -149,4 +149,17 @@ fn moved_image(spec: &ContainerSpec, container: &LiveContainer, live: &Live) -> 
         cause: Cause::Image,
         diff: None,
     })
+}
+
+/// The limits that differ, as wanted.
+pub(super) fn changed_limits(wanted: &Resources, live: &Resources) -> Resources {
+    fn changed<T: Copy + PartialEq>(wanted: Option<T>, live: Option<T>) -> Option<T> {
+        wanted.filter(|_| wanted != live)
+    }
+    Resources {
+        memory: changed(wanted.memory, live.memory),
+        memory_reservation: changed(wanted.memory_reservation, live.memory_reservation),
+        nano_cpus: changed(wanted.nano_cpus, live.nano_cpus),
+        pids: changed(wanted.pids, live.pids),
+    }
 }

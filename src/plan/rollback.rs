@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assemble;
+use super::diff;
 use super::step::{Action, Phase, Step, Target, Turn};
 use super::{Checkpoint, DesiredDigest, Kept, OpenDeploy, Plan};
 use crate::model::desired::{Expect, Gate, Revision};
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::{ContainerId, Instance};
+use crate::model::name::Instance;
 use crate::model::spec::{Resources, RestartPolicy};
 
 /// Plans the return to the checkpoint of `open`.
@@ -151,7 +152,7 @@ impl Way {
             self.stop(container, 0);
         }
         let restart = (container.spec.restart != kept.restart || !kept.ran && runs).then_some(kept.restart);
-        let resources = former(&kept.resources, &container.spec.resources);
+        let resources = diff::changed_limits(&kept.resources, &container.spec.resources);
         if restart.is_some() || resources != Resources::default() {
             self.add(
                 Phase::Finish,
@@ -164,26 +165,4 @@ impl Way {
             self.add(Phase::Finish, 1, Vec::new(), Action::Rename { target, name: kept.name.clone() });
         }
     }
-}
-
-fn former(kept: &Resources, live: &Resources) -> Resources {
-    fn differs<T: Copy + PartialEq>(kept: Option<T>, live: Option<T>) -> Option<T> {
-        kept.filter(|_| kept != live)
-    }
-    Resources {
-        memory: differs(kept.memory, live.memory),
-        memory_reservation: differs(kept.memory_reservation, live.memory_reservation),
-        nano_cpus: differs(kept.nano_cpus, live.nano_cpus),
-        pids: differs(kept.pids, live.pids),
-    }
-}
-
-/// The containers that serve again once `rollback` was carried out: those of the checkpoint that are still there.
-pub fn survivors(open: &OpenDeploy, live: &Live) -> Vec<ContainerId> {
-    open.checkpoint
-        .containers
-        .iter()
-        .filter(|kept| kept.ran && live.containers.contains_key(&kept.container))
-        .map(|kept| kept.container.clone())
-        .collect()
 }

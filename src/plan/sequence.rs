@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::FieldChange;
 use super::decide::{Decision, Decisions, Verdict};
+use super::diff;
 use super::step::{Action, NetworkRef, Phase, Step, Target, Turn};
 use super::{Checkpoint, Kept};
 use crate::model::desired::{Condition, Desired};
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{ContainerId, ContainerName, NetworkName, ServiceName};
-use crate::model::spec::{ContainerSpec, MountSource, Resources, RestartPolicy};
+use crate::model::spec::{ContainerSpec, MountSource, RestartPolicy};
 
 /// The steps for the containers of a stack, not sorted yet.
 pub(super) struct Sequence<'a> {
@@ -225,7 +226,7 @@ impl<'a> Sequence<'a> {
             let action = Action::Update {
                 target: Target::Existing(current.id.clone()),
                 restart: concerns("restart").then_some(decision.spec.restart),
-                resources: changed_resources(&decision.spec.resources, &current.spec.resources),
+                resources: diff::changed_limits(&decision.spec.resources, &current.spec.resources),
             };
             added.push(self.add(Phase::Switch, wave, after.to_vec(), action));
         }
@@ -345,17 +346,4 @@ fn free_name(name: &ContainerName, suffix: &str, taken: &BTreeSet<ContainerName>
     all.filter_map(|name| name.parse().ok())
         .find(|name| !taken.contains(name))
         .unwrap_or_else(|| name.clone())
-}
-
-/// The limits that differ, as wanted.
-fn changed_resources(wanted: &Resources, live: &Resources) -> Resources {
-    fn changed<T: Copy + PartialEq>(wanted: Option<T>, live: Option<T>) -> Option<T> {
-        wanted.filter(|_| wanted != live)
-    }
-    Resources {
-        memory: changed(wanted.memory, live.memory),
-        memory_reservation: changed(wanted.memory_reservation, live.memory_reservation),
-        nano_cpus: changed(wanted.nano_cpus, live.nano_cpus),
-        pids: changed(wanted.pids, live.pids),
-    }
 }

@@ -151,14 +151,16 @@ impl Row {
         let pad = |word: &str, width: usize| {
             format!("{word}{}", " ".repeat(width.saturating_sub(word.chars().count())))
         };
-        let line = format!(
-            "  {mark} {}   {}   {}   {}   {}",
-            pad(&self.name, widths.name),
-            pad(&self.words, widths.words),
-            pad(&self.path, widths.path),
-            pad(&self.value, widths.value),
-            self.cause
-        );
+        let columns = [
+            (&self.name, widths.name),
+            (&self.words, widths.words),
+            (&self.path, widths.path),
+            (&self.value, widths.value),
+        ];
+        // A column that is empty in every row takes no room.
+        let padded =
+            columns.iter().filter(|(_, width)| *width > 0).map(|(word, width)| pad(word, *width) + "   ");
+        let line = format!("  {mark} {}{}", padded.collect::<Vec<_>>().concat(), self.cause);
         let _ = writeln!(text, "{}", line.trim_end());
         for line in self.diff.lines() {
             let style = match line.chars().next() {

@@ -60,6 +60,7 @@ laws! {
     volumes_images::a_volume_that_is_made_otherwise_is_a_conflict,
     volumes_images::an_image_is_read_back,
     volumes_images::an_image_that_is_nowhere_is_not_pulled,
+    volumes_images::a_name_of_an_image_is_removed,
     processes::a_command_in_a_container_tells_its_end,
     processes::a_command_ends_in_time,
     processes::a_command_needs_a_running_container,

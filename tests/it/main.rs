@@ -7,14 +7,19 @@
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says here what other test files may use")]
 
 mod common;
+mod agent;
+mod demo;
 mod paper;
 mod apply;
+mod cli;
 mod connecting;
+mod docker;
 mod engine_contract;
 mod hostile;
 mod manifests;
 mod plan_laws;
 mod plans;
+mod readme;
 mod schemas;
 mod source;
 mod tidy;

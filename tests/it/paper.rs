@@ -113,6 +113,7 @@ impl Paper {
         open
     }
 
+    #[expect(clippy::too_many_lines, reason = "one short arm for each action")]
     fn step(
         &mut self,
         plan: &Plan,
@@ -158,7 +159,7 @@ impl Paper {
             }
             Action::Start(target) => self.start(&resolve(target)),
             Action::Await { target, .. } => {
-                assert_eq!(self.at(&resolve(target)).state.status, Status::Running)
+                assert_eq!(self.at(&resolve(target)).state.status, Status::Running);
             }
             Action::Update { target, restart, resources } => {
                 let spec = &mut self.at(&resolve(target)).spec;

@@ -21,7 +21,9 @@ fn planned(paper: &Paper, desired: &Desired) -> Plan {
 
 fn refused(paper: &Paper, desired: &Desired) -> String {
     let refusals = plan(desired, &paper.live, &paper.last, host(&key())).unwrap_err();
-    refusals.0.iter().map(|refusal| format!("{refusal}\nhint: {}\n", refusal.hint)).collect()
+    let texts: Vec<String> =
+        refusals.0.iter().map(|refusal| format!("{refusal}\nhint: {}\n", refusal.hint)).collect();
+    texts.concat()
 }
 
 /// The text without the id, which changes with every field that is ever added.
@@ -121,6 +123,22 @@ fn what_people_did_on_the_host_is_drift() {
     paper.container("web").state.status = Status::Exited { code: 137, out_of_memory: false };
     paper.container("web").spec.networks.clear();
     insta::assert_snapshot!(text(&planned(&paper, &wanted)));
+}
+
+#[test]
+fn a_container_that_is_being_removed_is_as_good_as_gone() {
+    let wanted = two_services();
+    let mut paper = deployed(&wanted);
+    paper.container("redis").state.status = Status::Dead;
+    let plan = planned(&paper, &wanted);
+    insta::assert_snapshot!(text(&plan), @"
+    Plan for auren-dev at 3f9c1e2, 1 to change, 1 unchanged  plan ID
+    infrastructure
+      + redis   create   gone from the host   drift
+    ");
+    paper.carry_out(&plan, usize::MAX);
+    assert_eq!(paper.container("redis").name.as_str(), "auren-dev-redis-1");
+    assert!(planned(&paper, &wanted).is_empty());
 }
 
 #[test]

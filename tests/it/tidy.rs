@@ -246,7 +246,7 @@ fn a_forgotten_file_is_caught() {
 }
 
 /// Words, and the folders (by the start of the path) in which they must not be.
-const FORBIDDEN: [(&str, &[&str]); 9] = [
+const FORBIDDEN: [(&str, &[&str]); 11] = [
     // Nothing is half done, and no test is left out.
     ("todo!", &["src/", "tests/", "benches/", "build.rs"]),
     ("unimplemented!", &["src/", "tests/", "benches/", "build.rs"]),
@@ -254,6 +254,9 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
     ("#[ignore", &["src/", "tests/"]),
     // Volumes hold what can't be made again: whatever deploys never removes one.
     ("remove_volume", &["src/plan/", "src/apply/", "src/agent/"]),
+    // What deploys stops in good order and keeps; it never kills, and leaves images to their owner.
+    ("discard_container", &["src/plan/", "src/apply/", "src/agent/"]),
+    ("remove_image", &["src/plan/", "src/apply/", "src/agent/"]),
     // Only the command line talks.
     ("println!", NOT_CLI),
     ("eprintln!", NOT_CLI),

@@ -235,6 +235,21 @@ impl Ledger {
         }))
     }
 
+    /// The stacks that have a deploy which was begun and hasn't ended.
+    pub fn unfinished_stacks(&self) -> Result<Vec<StackName>, LedgerError> {
+        let names: Vec<String> = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT DISTINCT stack FROM deploys WHERE state IN ('open', 'rolling_back', 'committed') ORDER BY stack",
+                )?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })?;
+        let stacks: Result<_, crate::model::name::NameError> =
+            names.iter().map(|name| name.parse()).collect();
+        stacks.map_err(|error| self.damaged(error.to_string()))
+    }
+
     /// The deploys of `stack`, the latest first, at most so many.
     pub fn history(&self, stack: &StackName, most: u32) -> Result<Vec<DeployRecord>, LedgerError> {
         let sql = format!("SELECT {COLUMNS} FROM deploys WHERE stack = ?1 ORDER BY seq DESC LIMIT ?2");

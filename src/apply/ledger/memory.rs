@@ -196,6 +196,15 @@ impl Ledger {
         })
     }
 
+    /// Lets `desired` be tried again on `stack`.
+    pub fn release_one(&self, stack: &StackName, desired: &DesiredDigest) -> Result<(), LedgerError> {
+        self.write(|transaction| {
+            let sql = "DELETE FROM quarantine WHERE stack = ?1 AND desired = ?2";
+            transaction.execute(sql, params![stack.as_str(), desired.0])?;
+            Ok(())
+        })
+    }
+
     /// Lets everything that is quarantined on `stack` be tried again.
     pub fn release(&self, stack: &StackName) -> Result<(), LedgerError> {
         self.write(|transaction| {

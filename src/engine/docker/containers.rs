@@ -64,7 +64,7 @@ impl Docker {
     async fn join(&self, id: &ContainerId, further: Vec<(NetworkId, Attachment)>) -> Result<(), EngineError> {
         for (network, attachment) in further {
             if let Err(error) = self.connect_to(&network, id, &attachment).await {
-                if let Err(left) = self.drop_container(id).await {
+                if let Err(left) = self.drop_container(id, false).await {
                     tracing::warn!(container = %id.short(), error = %left, "a half-made container is left");
                 }
                 return Err(error);
@@ -99,9 +99,9 @@ impl Docker {
         Ok(seconds.map_or(deadline::GRACE, Duration::from_secs))
     }
 
-    pub(super) async fn drop_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+    pub(super) async fn drop_container(&self, id: &ContainerId, force: bool) -> Result<(), EngineError> {
         let operation = format!("remove container {}", id.short());
-        let options = RemoveContainerOptions { v: false, force: false, link: false };
+        let options = RemoveContainerOptions { v: false, force, link: false };
         let call = self.client.remove_container(id.as_str(), Some(options));
         match within(operation, deadline::HEAVY, Asked::Plain, call).await {
             Ok(()) | Err(EngineError::NotFound { .. }) => Ok(()),

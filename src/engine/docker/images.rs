@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bollard::models::CreateImageInfo;
-use bollard::query_parameters::CreateImageOptions;
+use bollard::query_parameters::{CreateImageOptions, RemoveImageOptions};
 use futures_util::StreamExt;
 
 use super::convert::objects;
@@ -77,6 +77,16 @@ impl Docker {
             Ok(())
         };
         within(operation, deadline::HEAVY, Asked::Plain, drained).await
+    }
+
+    pub(super) async fn drop_image(&self, image: &ImageRef) -> Result<(), EngineError> {
+        let operation = format!("remove image {image}");
+        let name = image.to_string();
+        let call = self.client.remove_image(&name, None::<RemoveImageOptions>, None);
+        match within(operation, deadline::HEAVY, Asked::Plain, call).await {
+            Ok(_) | Err(EngineError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -188,6 +188,10 @@ impl Engine for Docker {
         self.import(image, layer, config).await
     }
 
+    async fn remove_image(&self, image: &ImageRef) -> Result<(), EngineError> {
+        self.drop_image(image).await
+    }
+
     async fn create_network(&self, spec: &NetworkSpec) -> Result<NetworkId, EngineError> {
         self.new_network(spec).await
     }
@@ -217,7 +221,11 @@ impl Engine for Docker {
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError> {
-        self.drop_container(id).await
+        self.drop_container(id, false).await
+    }
+
+    async fn discard_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        self.drop_container(id, true).await
     }
 
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<(), EngineError> {

@@ -32,6 +32,7 @@ pub enum Verb {
     InspectImage,
     PullImage,
     ImportImage,
+    RemoveImage,
     CreateNetwork,
     RemoveNetwork,
     CreateVolume,
@@ -63,6 +64,7 @@ impl Verb {
             | Self::Events => false,
             Self::PullImage
             | Self::ImportImage
+            | Self::RemoveImage
             | Self::CreateNetwork
             | Self::RemoveNetwork
             | Self::CreateVolume
@@ -91,6 +93,7 @@ impl fmt::Display for Verb {
             Self::InspectImage => "inspect image",
             Self::PullImage => "pull image",
             Self::ImportImage => "import image",
+            Self::RemoveImage => "remove image",
             Self::CreateNetwork => "create network",
             Self::RemoveNetwork => "remove network",
             Self::CreateVolume => "create volume",

@@ -2,6 +2,7 @@
 //! act as a human on the host, look at what was called.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -25,6 +26,11 @@ impl Sim {
     /// Puts an image into the pretended registry, from where a pull takes so long.
     pub fn publish(&self, reference: &ImageRef, image: SimImage, pull_takes: Duration) {
         self.world().registry.insert(reference.clone(), (image, pull_takes));
+    }
+
+    /// Gives every running container this address from now on, for an answerer that only pretends: nobody is there.
+    pub fn pretend_address(&self, address: IpAddr) {
+        self.world().address = Some(address);
     }
 
     /// Changes what an existing container does from now on. Nothing happens if it isn't there.

@@ -264,7 +264,8 @@ impl World {
     pub(super) fn inspect(&self, id: &ContainerId, now: Instant) -> Result<LiveContainer, String> {
         let Some(container) = self.containers.get(id) else { return Err(format!("No such container: {id}")) };
         let identity = super::identity(&container.labels)?;
-        let addresses = container.spec.networks.keys().map(|name| (name.clone(), None)).collect();
+        let address = self.address.filter(|_| container.is_running());
+        let addresses = container.spec.networks.keys().map(|name| (name.clone(), address)).collect();
         let status = match container.phase {
             Phase::Created => Status::Created,
             Phase::Running { .. } => Status::Running,

@@ -240,6 +240,11 @@ impl Engine for Sim {
         .await
     }
 
+    async fn remove_image(&self, image: &ImageRef) -> Result<(), EngineError> {
+        let act = async |sim: &Self| sim.world().remove_image(image);
+        self.call(Verb::RemoveImage, image.to_string(), act).await
+    }
+
     async fn create_network(&self, spec: &NetworkSpec) -> Result<NetworkId, EngineError> {
         let act = async |sim: &Self| sim.world().create_network(spec);
         self.call(Verb::CreateNetwork, spec.name.to_string(), act).await
@@ -283,6 +288,16 @@ impl Engine for Sim {
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), EngineError> {
         let act = async |sim: &Self| sim.world().remove(id);
+        self.call(Verb::RemoveContainer, self.shown(id), act).await
+    }
+
+    async fn discard_container(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let act = async |sim: &Self| {
+            let mut world = sim.world();
+            // One that is gone already is no error.
+            let _ = world.stopped(id, 137);
+            world.remove(id)
+        };
         self.call(Verb::RemoveContainer, self.shown(id), act).await
     }
 

@@ -1,6 +1,7 @@
 //! Everything on a simulated host, and the calls that concern networks, volumes and images.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -33,6 +34,8 @@ pub(super) struct World {
     pub(super) references: BTreeMap<ImageRef, ImageId>,
     /// What the pretended registry has, and how long a pull of it takes.
     pub(super) registry: BTreeMap<ImageRef, (SimImage, Duration)>,
+    /// The address of every running container, if they have one.
+    pub(super) address: Option<IpAddr>,
     pub(super) events: broadcast::Sender<EngineEvent>,
     began: Instant,
     made: u64,
@@ -67,6 +70,7 @@ impl World {
             images: BTreeMap::new(),
             references: BTreeMap::new(),
             registry: BTreeMap::new(),
+            address: None,
             events: broadcast::Sender::new(EVENTS_MAX),
             began: Instant::now(),
             made: 0,
@@ -141,6 +145,19 @@ impl World {
     pub(super) fn add_image(&mut self, reference: ImageRef, image: SimImage) {
         self.references.insert(reference, image.defaults.id.clone());
         self.images.insert(image.defaults.id.clone(), image);
+    }
+
+    pub(super) fn remove_image(&mut self, reference: &ImageRef) -> Result<(), Refusal> {
+        let Some(id) = self.references.get(reference) else { return Ok(()) };
+        if self.containers.values().any(|container| container.image == *id) {
+            return Err(Refusal::Conflict(format!("image {reference} is used by a container")));
+        }
+        let id = id.clone();
+        self.references.remove(reference);
+        if !self.references.values().any(|other| *other == id) {
+            self.images.remove(&id);
+        }
+        Ok(())
     }
 
     pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Result<NetworkId, Refusal> {

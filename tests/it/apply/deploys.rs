@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use evenkeel::apply::Outcome;
 use evenkeel::apply::ledger::history::State;
+use evenkeel::engine::Engine;
 use evenkeel::engine::sim::{Behaviour, Fault, SimImage, Verb};
 use evenkeel::model::desired::Desired;
 use evenkeel::model::live::Status;
@@ -193,4 +194,22 @@ fn a_deploy_can_move_between_threads() {
     assert_send(&bench.tools());
     assert_send(&bench.deploy(&desired));
     assert_send(&bench.recover());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_given_though_the_one_that_had_it_is_gone() {
+    let desired = stack_with("app:2");
+    let bench = Bench::with(&stack_with("app:1")).await;
+    let old = bench.container("app").await.id;
+    assert!(matches!(bench.deploy(&desired).await, Outcome::Applied(_)));
+    let new = bench.container("app").await;
+    // Somebody swaps their names, and removes the old one when the plan to put that right is made.
+    bench.host.rename_container(&new.id, &"elsewhere".parse().unwrap()).await.unwrap();
+    bench.host.rename_container(&old, &new.name).await.unwrap();
+    let plan = bench.plan(&desired).await;
+    assert!(bench.host.remove_by_hand(&new.name));
+    let outcome = bench.carry_out(&plan, &desired).await;
+    let Outcome::Applied(report) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(report.warnings, []);
+    assert_eq!(bench.container("app").await.name, new.name);
 }

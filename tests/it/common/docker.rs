@@ -4,7 +4,7 @@ use std::thread;
 
 use bollard::query_parameters::{
     ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions,
-    RemoveVolumeOptions,
+    RemoveImageOptions, RemoveVolumeOptions,
 };
 use evenkeel::engine::docker::Docker;
 use evenkeel::model::label;
@@ -39,23 +39,42 @@ pub struct Cleanup(pub StackName);
 impl Drop for Cleanup {
     fn drop(&mut self) {
         let stack = self.0.clone();
-        // The test's own runtime can't be waited on from here.
-        let cleaned = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(clean(&stack))
-        });
-        let cleaned = cleaned.join();
-        if !thread::panicking() {
-            cleaned.unwrap().unwrap();
-        }
+        apart(async move { clean(&stack).await });
     }
+}
+
+/// Removes an image that a test imported under a name that isn't ours when it goes out of scope.
+pub struct Borrowed(pub String);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let image = self.0.clone();
+        apart(async move {
+            client().await?.remove_image(&image, None::<RemoveImageOptions>, None).await.map(drop)
+        });
+    }
+}
+
+/// Runs something on a runtime of its own: the test's can't be waited on while something is dropped.
+fn apart(work: impl Future<Output = Result<(), bollard::errors::Error>> + Send + 'static) {
+    let done = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work)
+    });
+    let done = done.join();
+    if !thread::panicking() {
+        done.unwrap().unwrap();
+    }
+}
+
+async fn client() -> Result<bollard::Docker, bollard::errors::Error> {
+    let socket = host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    bollard::Docker::connect_with_unix(&socket, 120, bollard::API_DEFAULT_VERSION)?.negotiate_version().await
 }
 
 /// Removes containers, networks and volumes that bear the label of `stack` or whose name begins with it.
 async fn clean(stack: &StackName) -> Result<(), bollard::errors::Error> {
-    let socket = host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-    let client = bollard::Docker::connect_with_unix(&socket, 120, bollard::API_DEFAULT_VERSION)?;
-    let client = client.negotiate_version().await?;
+    let client = client().await?;
     let of_stack = || Some([("label".to_owned(), vec![format!("{}={stack}", label::STACK)])].into());
     let options =
         ListContainersOptions { all: true, filters: of_stack(), ..ListContainersOptions::default() };

@@ -10,12 +10,13 @@ pub const PREFIX: &str = "ek-test";
 
 /// A stack that is nobody else's.
 pub fn unique_stack() -> StackName {
-    format!("{PREFIX}-{}-{}", process::id(), next()).parse().unwrap()
+    // No name of one is the beginning of another one.
+    format!("{PREFIX}-{}-{:05}", process::id(), next()).parse().unwrap()
 }
 
-/// A subnet of the range that tests may use, `10.200.x.0/24`: its first three numbers, with a point.
+/// A subnet that neither this run nor one beside it uses, between `10.200.0.0` and `10.254.0.0`: its first three numbers, with a point.
 pub fn unique_subnet() -> String {
-    format!("10.200.{}.", (process::id() + next()) % 250)
+    format!("10.{}.{}.", 200 + process::id() % 55, (process::id() / 55 + next()) % 250)
 }
 
 /// A port of the host that no other test of this run uses.

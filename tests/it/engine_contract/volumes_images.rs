@@ -58,6 +58,17 @@ pub async fn an_image_is_read_back<E: Engine>(ground: &Ground<E>) {
     assert_eq!(by_id, Some(by_name));
 }
 
+pub async fn a_name_of_an_image_is_removed<E: Engine>(ground: &Ground<E>) {
+    let image = format!("evenkeel-test/{}:1", ground.stack).parse().unwrap();
+    let empty = tar::Builder::new(Vec::new()).into_inner().unwrap();
+    ground.engine.import_image(&image, empty, &evenkeel::engine::ImportConfig::default()).await.unwrap();
+    assert!(ground.engine.inspect_image(&image.to_string()).await.unwrap().is_some());
+    for _ in 0..2 {
+        ground.engine.remove_image(&image).await.unwrap();
+    }
+    assert_eq!(ground.engine.inspect_image(&image.to_string()).await.unwrap(), None);
+}
+
 pub async fn an_image_that_is_nowhere_is_not_pulled<E: Engine>(ground: &Ground<E>) {
     let image = "localhost:1/evenkeel/nothing:1".parse().unwrap();
     let pulled = ground.engine.pull_image(&image, &|_| {}).await;

@@ -1,0 +1,220 @@
+//! Brings the host to one aim, or says why it stays where it is, and what a deploy's outcome means for the next one.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::Happening;
+use super::reconcile::Reconciler;
+use super::said::Topic;
+use crate::apply::ledger::memory::Stable;
+use crate::apply::machine::{DeployError, Order};
+use crate::apply::{Outcome, StepFailure};
+use crate::engine::Engine;
+use crate::model::desired::Desired;
+use crate::model::name::StackName;
+use crate::plan::refusal::Refused;
+use crate::plan::{DesiredDigest, Plan};
+
+/// Who deploys, for the history.
+pub(super) const ACTOR: &str = "evenkeel run";
+
+/// What the host is to be brought to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// The newest commit of the branch.
+    Newest,
+    /// What was deployed last, as long as the newest commit may not be.
+    Stable,
+}
+
+/// Why the host is not brought to an aim, for as long as nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stays {
+    /// For this reason.
+    Held(String),
+    /// For a reason that was told already: the manifests are wrong, or it is too early to try again.
+    Told,
+}
+
+/// Something failed that may succeed later without any change of what is desired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// Why.
+    pub(super) text: String,
+    /// The content that has to wait; absent where it is nothing in particular.
+    pub(super) what: Option<String>,
+}
+
+impl Trouble {
+    pub(super) fn of(error: &dyn Error) -> Self {
+        Self { text: chain(error), what: None }
+    }
+
+    fn with(text: String, content: &DesiredDigest) -> Self {
+        Self { text, what: Some(content.0.clone()) }
+    }
+}
+
+impl<E: Engine> Reconciler<'_, E> {
+    /// Plans for `desired`. What stands in the way of a plan is no trouble: it stays until something changes.
+    pub(super) async fn plan(&self, desired: &Desired) -> Result<Result<Plan, Refused>, Trouble> {
+        // Dropping it is fine: it only looks.
+        let Some(planned) = self.stop.run_until_cancelled(self.machine.plan(desired)).await else {
+            return Err(Trouble { text: "stopped".to_owned(), what: None });
+        };
+        match planned {
+            Ok((plan, _)) => Ok(Ok(plan)),
+            Err(DeployError::Refused(refused)) => Ok(Err(refused)),
+            Err(error) => Err(Trouble::of(&error)),
+        }
+    }
+
+    /// Why content of this digest is quarantined, if it is.
+    pub(super) fn quarantine_of(
+        &self,
+        stack: &StackName,
+        digest: &DesiredDigest,
+    ) -> Result<Option<String>, Trouble> {
+        let found = self.machine.ledger().quarantined(stack, digest).map_err(|error| Trouble::of(&error))?;
+        Ok(found.map(|quarantined| {
+            format!("its content is quarantined since deploy {}: {}", quarantined.deploy, quarantined.why)
+        }))
+    }
+
+    /// Brings the host to `desired`, for which `planned` was made. Returns why it stays where it is, if it does.
+    pub(super) async fn bring(
+        &mut self,
+        aim: Aim,
+        desired: &Arc<Desired>,
+        planned: Result<Plan, Refused>,
+        stable: Option<Stable>,
+    ) -> Result<Option<Stays>, Trouble> {
+        let plan = match planned {
+            Ok(plan) => plan,
+            Err(refused) => return Ok(Some(Stays::Held(refusals(&refused)))),
+        };
+        if let Some(why) = self.quarantine_of(&plan.stack, &plan.desired)? {
+            return Ok(Some(Stays::Held(why)));
+        }
+        if let Some(consent) = &plan.consent {
+            return Ok(Some(Stays::Held(format!(
+                "plan {} removes {} of {} services; `evenkeel apply --accept {}` agrees to it",
+                plan.id,
+                consent.removed.len(),
+                consent.of,
+                plan.id
+            ))));
+        }
+        let is_repair = stable.as_ref().is_some_and(|stable| stable.desired == plan.desired);
+        let is_on_record = is_repair && stable.is_some_and(|stable| stable.revision == plan.revision);
+        if plan.is_empty() && is_on_record {
+            self.attempts(aim).forget();
+            return Ok(None);
+        }
+        if self.attempts(aim).forbids(&plan.desired.0, Instant::now()) {
+            return Ok(Some(Stays::Told));
+        }
+        self.deploy(aim, desired, &plan, if is_repair { "drift" } else { "push" }).await
+    }
+
+    async fn deploy(
+        &mut self,
+        aim: Aim,
+        desired: &Desired,
+        plan: &Plan,
+        why: &str,
+    ) -> Result<Option<Stays>, Trouble> {
+        if !plan.is_empty() {
+            debug!(plan = %plan.id, revision = %plan.revision, changes = plan.changes.len(), why, "deploying");
+            self.audience.happens(Happening::Deploys(plan));
+        }
+        let order = Order {
+            desired,
+            expected: None,
+            accepted: None,
+            trigger: why,
+            actor: ACTOR,
+            progress: self.audience,
+            stop: self.stop,
+        };
+        match self.machine.deploy(order).await {
+            Ok((plan, outcome)) => {
+                if outcome == Outcome::Unchanged {
+                    info!(revision = %plan.revision, "in step, nothing to do");
+                }
+                self.audience.happens(Happening::Ended(&plan, &outcome));
+                self.judge(aim, &plan, outcome)
+            }
+            Err(DeployError::Refused(refused)) => Ok(Some(Stays::Held(refusals(&refused)))),
+            Err(error) => Err(Trouble::with(chain(&error), &plan.desired)),
+        }
+    }
+
+    /// What an outcome means for the next deploy.
+    fn judge(&mut self, aim: Aim, plan: &Plan, outcome: Outcome) -> Result<Option<Stays>, Trouble> {
+        match outcome {
+            Outcome::Unchanged => {
+                self.attempts(aim).forget();
+                Ok(None)
+            }
+            Outcome::Applied(report) => {
+                for warning in &report.warnings {
+                    warn!(%warning, "left undone, and seen as drift by the next look");
+                }
+                self.attempts(aim).forget();
+                Ok(None)
+            }
+            Outcome::Interrupted(_) => Ok(Some(Stays::Told)),
+            Outcome::Refused(findings) => {
+                let found: Vec<_> = findings.into_iter().map(|finding| finding.what).collect();
+                Err(Trouble::with(found.join("; "), &plan.desired))
+            }
+            Outcome::Failed { failure, .. } | Outcome::RolledBack { failure, .. } => {
+                self.failed(plan, &failure)
+            }
+            Outcome::RollbackFailed { failure, rollback, .. } => {
+                let rollback: Vec<_> = rollback.iter().map(ToString::to_string).collect();
+                let text = format!("{failure}; and the way back failed: {}", rollback.join("; "));
+                if self.said.is_news(Topic::Host, &text) {
+                    error!(reason = text, "somebody must look at this host");
+                }
+                Err(Trouble::with(text, &plan.desired))
+            }
+        }
+    }
+
+    /// Content at fault has been quarantined and stays away until it changes; anything else is tried again.
+    fn failed(&mut self, plan: &Plan, failure: &StepFailure) -> Result<Option<Stays>, Trouble> {
+        if !failure.log_tail.is_empty() {
+            warn!(step = failure.what, "its last words:\n  {}", failure.log_tail.join("\n  "));
+        }
+        match self.quarantine_of(&plan.stack, &plan.desired)? {
+            Some(why) => Ok(Some(Stays::Held(why))),
+            None => Err(Trouble::with(failure.to_string(), &plan.desired)),
+        }
+    }
+}
+
+fn refusals(refused: &Refused) -> String {
+    let texts: Vec<_> =
+        refused.0.iter().map(|refusal| format!("{} ({})", refusal.what, refusal.hint)).collect();
+    texts.join("; ")
+}
+
+/// An error with its causes, on one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        // A transparent error repeats its cause.
+        if !text.ends_with(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

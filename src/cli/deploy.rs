@@ -1,0 +1,184 @@
+//! What `apply` and `rollback` have in common: show the plan, ask, carry it out, tell how it ended.
+
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+
+use super::confirm::confirm;
+use super::failure::ExitStatus;
+use super::outcome;
+use super::output::Output;
+use super::progress::Bars;
+use super::words::moment;
+use crate::apply::Outcome;
+use crate::apply::machine::{Machine, Order};
+use crate::engine::docker::Docker;
+use crate::model::desired::Desired;
+use crate::plan::text::{Layout, to_text};
+use crate::plan::{Plan, PlanId};
+
+/// A deploy that somebody asks for.
+pub(super) struct Wish<'a> {
+    pub(super) machine: &'a Machine<Docker>,
+    pub(super) desired: &'a Desired,
+    /// Whether nobody is to be asked.
+    pub(super) yes: bool,
+    /// The plan whose removals somebody agreed to already.
+    pub(super) accepted: Option<PlanId>,
+    /// What woke it, for the history.
+    pub(super) trigger: &'static str,
+    /// Who asks, for the history.
+    pub(super) actor: &'static str,
+    pub(super) question: &'static str,
+}
+
+/// A deploy that was planned and perhaps begun.
+pub(super) enum Ended {
+    /// Somebody said no.
+    Declined,
+    /// It was told to end at once.
+    CutOff,
+    /// It came to an end of its own.
+    Here(Box<Plan>, Box<Outcome>),
+}
+
+/// A plan that somebody agreed to.
+pub(super) struct Agreed<'a> {
+    wish: Wish<'a>,
+    plan: Plan,
+    bars: Bars,
+    signals: Signals,
+}
+
+/// Plans, shows the plan, and asks if need be. What was cut off before is ended first.
+pub(super) async fn agree(mut wish: Wish<'_>, output: Output) -> anyhow::Result<Result<Agreed<'_>, Ended>> {
+    let Wish { machine, desired, .. } = wish;
+    let bars = Bars::new(output);
+    let signals = Signals::listen(output);
+    let recovery = Box::pin(machine.recover_stack(&desired.stack, wish.actor, &bars));
+    let Some(recovered) = signals.guard(recovery).await else { return Ok(Err(Ended::CutOff)) };
+    recovered.map_err(outcome::not_planned)?;
+    let (plan, _) = machine.plan(desired).await.map_err(outcome::not_planned)?;
+    output.say(&to_text(&plan, Layout { colour: true, width: output.width }));
+    if !plan.is_empty() {
+        warn_of_quarantine(machine, &plan, output)?;
+        if !wish.yes && wish.accepted.is_none() {
+            if !is_confirmed(wish.question, &signals).await? {
+                return Ok(Err(Ended::Declined));
+            }
+            // Whoever has read this very plan has agreed to its removals, too.
+            wish.accepted = Some(plan.id.clone());
+        }
+        output.say("");
+    }
+    bars.follow(&plan);
+    Ok(Ok(Agreed { wish, plan, bars, signals }))
+}
+
+/// Asks; a signal is a no.
+async fn is_confirmed(question: &'static str, signals: &Signals) -> anyhow::Result<bool> {
+    tokio::select! {
+        answer = tokio::task::spawn_blocking(move || confirm(question)) => answer?,
+        () = signals.stop.cancelled() => Ok(false),
+    }
+}
+
+impl Agreed<'_> {
+    /// Deploys. Nothing of how it ended is told yet.
+    pub(super) async fn carry_out(self) -> anyhow::Result<Ended> {
+        let Self { wish, plan, bars, signals } = self;
+        let order = Order {
+            desired: wish.desired,
+            expected: Some(&plan.id),
+            accepted: wish.accepted.as_ref(),
+            trigger: wish.trigger,
+            actor: wish.actor,
+            progress: &bars,
+            stop: &signals.stop,
+        };
+        let deploying = Box::pin(wish.machine.deploy(order));
+        let Some(deployed) = signals.guard(deploying).await else { return Ok(Ended::CutOff) };
+        bars.clear();
+        let (plan, outcome) = deployed.map_err(outcome::not_planned)?;
+        Ok(Ended::Here(Box::new(plan), Box::new(outcome)))
+    }
+}
+
+impl Ended {
+    /// Tells how it ended.
+    pub(super) fn tell(&self, output: Output) -> ExitStatus {
+        if output.json {
+            output.value(&match self {
+                Self::Declined => serde_json::json!({"status": "declined"}),
+                Self::CutOff => serde_json::json!({"status": "cut-off"}),
+                Self::Here(plan, outcome) => outcome::to_json(plan, outcome),
+            });
+        }
+        match self {
+            Self::Declined => {
+                output.say("nothing changed");
+                ExitStatus::Failed
+            }
+            Self::CutOff => {
+                output.warn(
+                    "ended at once, in the middle of a deploy; the next `evenkeel apply` puts it right",
+                );
+                ExitStatus::RollbackFailed
+            }
+            Self::Here(plan, outcome) => outcome::tell(plan, outcome, output),
+        }
+    }
+}
+
+/// A person may try again what failed before; an agent doesn't.
+fn warn_of_quarantine(machine: &Machine<Docker>, plan: &Plan, output: Output) -> anyhow::Result<()> {
+    if let Some(entry) = machine.ledger().quarantined(&plan.stack, &plan.desired)? {
+        let since = moment(entry.since);
+        output.warn(&format!("quarantined since {since}, no agent would try it: {}", entry.why));
+    }
+    Ok(())
+}
+
+/// What SIGINT and SIGTERM ask for.
+struct Signals {
+    /// Cancelled by the first one: the deploy is undone in good order.
+    stop: CancellationToken,
+    /// Cancelled by the second one: the program ends at once.
+    end: CancellationToken,
+}
+
+impl Signals {
+    fn listen(output: Output) -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (stop, end) = (CancellationToken::new(), CancellationToken::new());
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let (stop, end) = (stop.clone(), end.clone());
+            tokio::spawn(async move {
+                let Ok(mut signals) = signal(kind) else { return };
+                while signals.recv().await.is_some() {
+                    if stop.is_cancelled() {
+                        end.cancel();
+                    } else {
+                        stop.cancel();
+                        // A terminal shows `^C` where the cursor is.
+                        let lead = if output.live { "\n" } else { "" };
+                        output.say(&format!(
+                            "{lead}stopping; what was begun is undone (once more: end at once, in the middle)"
+                        ));
+                    }
+                }
+            });
+        }
+        Self { stop, end }
+    }
+
+    /// Awaits `work`, or nothing when the program is told to end at once.
+    async fn guard<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            // The work is dropped in the middle. That is what recovery is for.
+            () = self.end.cancelled() => None,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A simulated host, a repository, and an agent that follows it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel::agent::{self, Audience, Follow, Happening, Trigger};
+use evenkeel::apply::machine::Machine;
+use evenkeel::apply::progress::{Event, Progress};
+use evenkeel::apply::{Host, Outcome};
+use evenkeel::engine::Engine;
+use evenkeel::engine::sim::{Behaviour, Sim, SimImage};
+use evenkeel::model::live::Status;
+use evenkeel::model::name::{ContainerId, StackName};
+use git2::{Repository, RepositoryInitOptions, Signature};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+/// What the agent told.
+#[derive(Debug)]
+pub enum Heard {
+    Woken(Trigger),
+    Deploys,
+    Ended { commit: String, outcome: Box<Outcome> },
+    Holds(String),
+    Rests,
+}
+
+struct Ear(UnboundedSender<Heard>);
+
+impl Progress for Ear {
+    fn event(&self, _: Event<'_>) {}
+}
+
+impl Audience for Ear {
+    fn happens(&self, happening: Happening<'_>) {
+        let heard = match happening {
+            Happening::Woken(trigger) => Heard::Woken(trigger),
+            Happening::Deploys(_) => Heard::Deploys,
+            Happening::Ended(plan, outcome) => {
+                let commit = plan.revision.commit().unwrap().to_owned();
+                Heard::Ended { commit, outcome: Box::new(outcome.clone()) }
+            }
+            Happening::Holds(why) => Heard::Holds(why.to_owned()),
+            Happening::Rests => Heard::Rests,
+        };
+        let _ = self.0.send(heard);
+    }
+}
+
+/// The environment's stack.
+pub fn stack() -> StackName {
+    "shop-dev".parse().unwrap()
+}
+
+/// Two services, the first of this image.
+pub fn manifest(web: &str) -> String {
+    format!("services:\n  web: {{image: {web}}}\n  db: {{image: 'app:1'}}\n")
+}
+
+pub struct Scene {
+    pub sim: Sim,
+    pub folder: TempDir,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let sim = Sim::new();
+        for name in ["app:1", "app:2", "app:3"] {
+            sim.add_image(&name.parse().unwrap(), SimImage::of(name));
+        }
+        let broken = Behaviour {
+            exits: Some((Duration::from_millis(50), 3)),
+            writes: vec!["no such table".to_owned()],
+            ..Behaviour::default()
+        };
+        sim.add_image(&"app:broken".parse().unwrap(), SimImage::of("app:broken").that(broken));
+        let scene = Self { sim, folder: tempfile::tempdir().unwrap() };
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).initial_head("main").external_template(false);
+        Repository::init_opts(scene.repository(), &options).unwrap();
+        scene
+    }
+
+    pub fn repository(&self) -> PathBuf {
+        self.folder.path().join("shop.git")
+    }
+
+    /// Commits the manifest on top of the branch. Returns the commit.
+    pub fn commit(&self, manifest: &str) -> String {
+        commit(&self.repository(), manifest, None)
+    }
+
+    /// Makes the branch another one, whose newest commit has no parent but `parent`.
+    pub fn rewrite(&self, manifest: &str, parent: &str) -> String {
+        commit(&self.repository(), manifest, Some(parent))
+    }
+
+    pub fn machine(&self) -> Machine<Sim> {
+        Machine::open(self.sim.clone(), &self.folder.path().join("state"), Host::Other).unwrap()
+    }
+
+    /// Runs an agent beside `body`, and stops it at the end.
+    pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
+        let machine = self.machine();
+        let (ear, heard) = unbounded_channel();
+        let (ear, stop) = (Ear(ear), CancellationToken::new());
+        let mut watcher = Watcher { heard, stop: stop.clone(), last_trigger: Trigger::Startup };
+        let follow = Follow {
+            repository: self.repository(),
+            branch: Some("main".to_owned()),
+            environment: "dev".parse().unwrap(),
+            host_variables: BTreeMap::new(),
+            poll: Duration::from_secs(60),
+            look: Duration::from_secs(300),
+        };
+        let agent = agent::run(&machine, &follow, &ear, &stop);
+        let body = async {
+            body(&mut watcher).await;
+            stop.cancel();
+        };
+        tokio::join!(agent, body);
+    }
+
+    /// The containers that run, by name, with their image.
+    pub async fn running(&self) -> BTreeMap<String, (ContainerId, String)> {
+        let mut running = BTreeMap::new();
+        for listed in self.sim.list_containers().await.unwrap() {
+            let container = self.sim.inspect_container(&listed.id).await.unwrap();
+            if container.state.status == Status::Running {
+                running.insert(container.name.to_string(), (container.id, container.spec.image.to_string()));
+            }
+        }
+        running
+    }
+}
+
+fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
+    let git = Repository::open(repository).unwrap();
+    let file = |text: &str| git.blob(text.as_bytes()).unwrap();
+    let folder = |entries: &[(&str, git2::Oid, i32)]| {
+        let mut tree = git.treebuilder(None).unwrap();
+        for (name, id, mode) in entries {
+            tree.insert(name, *id, *mode).unwrap();
+        }
+        tree.write().unwrap()
+    };
+    let (blob, tree) = (0o100_644, 0o040_000);
+    let apps = folder(&[("web.yaml", file(manifest), blob)]);
+    let dev = folder(&[("environment.yaml", file("variables: {}\n"), blob)]);
+    let root = folder(&[
+        ("evenkeel.yaml", file("project: shop\ntiers: [apps]\n"), blob),
+        ("manifests", folder(&[("apps", apps, tree)]), tree),
+        ("environments", folder(&[("dev", dev, tree)]), tree),
+    ]);
+    let head = || git.find_reference("refs/heads/main").ok().map(|head| head.target().unwrap());
+    let parent = match parent {
+        Some(parent) => Some(git2::Oid::from_str(parent).unwrap()),
+        None => head(),
+    };
+    let parent = parent.map(|parent| git.find_commit(parent).unwrap());
+    let author = Signature::now("Ada", "ada@example.org").unwrap();
+    let (tree, parents) = (git.find_tree(root).unwrap(), parent.as_ref());
+    let id = git.commit(None, &author, &author, "change", &tree, parents.as_slice()).unwrap();
+    git.reference("refs/heads/main", id, true, "test").unwrap();
+    id.to_string()
+}
+
+/// Hears what the agent tells.
+pub struct Watcher {
+    heard: UnboundedReceiver<Heard>,
+    pub stop: CancellationToken,
+    last_trigger: Trigger,
+}
+
+impl Watcher {
+    pub async fn next(&mut self) -> Heard {
+        let heard = self.heard.recv().await.unwrap();
+        if let Heard::Woken(trigger) = heard {
+            self.last_trigger = trigger;
+        }
+        heard
+    }
+
+    /// What woke the agent last.
+    pub fn trigger(&self) -> Trigger {
+        self.last_trigger
+    }
+
+    /// Waits until a deploy has ended, and says of which commit and how.
+    pub async fn ended(&mut self) -> (String, Outcome) {
+        loop {
+            if let Heard::Ended { commit, outcome } = self.next().await {
+                return (commit, *outcome);
+            }
+        }
+    }
+
+    /// Waits until `commit` was deployed.
+    pub async fn deployed(&mut self, commit: &str) {
+        let (deployed, outcome) = self.ended().await;
+        assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+        assert_eq!(deployed, commit);
+        self.rests().await;
+    }
+
+    /// Waits until the newest commit is held, and says why.
+    pub async fn held(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Heard::Holds(why) => return why,
+                Heard::Deploys => panic!("deployed what should be held"),
+                Heard::Woken(_) | Heard::Ended { .. } | Heard::Rests => {}
+            }
+        }
+    }
+
+    /// Waits until the agent has nothing to do.
+    pub async fn rests(&mut self) {
+        while !matches!(self.next().await, Heard::Rests) {}
+    }
+
+    /// Waits for so many full looks, in which nothing may be deployed or told.
+    pub async fn stays_calm(&mut self, looks: usize) {
+        let mut full = 0;
+        while full < looks {
+            match self.next().await {
+                Heard::Woken(Trigger::FullLook) => full += 1,
+                Heard::Woken(_) | Heard::Rests => {}
+                heard @ (Heard::Deploys | Heard::Ended { .. } | Heard::Holds(_)) => {
+                    panic!("not calm: {heard:?}")
+                }
+            }
+        }
+        self.rests().await;
+    }
+}
+
+/// Counts the calls of a kind and fails the first ones.
+pub fn fail_first(
+    sim: &Sim,
+    verb: evenkeel::engine::sim::Verb,
+    most: usize,
+) -> Arc<std::sync::atomic::AtomicUsize> {
+    use evenkeel::engine::sim::Fault;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    sim.on_call(Box::new(move |call| {
+        let is_meant = call.verb == verb;
+        if is_meant && counter.fetch_add(1, Ordering::Relaxed) < most { Fault::Error } else { Fault::None }
+    }));
+    count
+}

@@ -1,0 +1,124 @@
+//! Deploys that fail: what ran before runs again, in the same containers, or was never touched.
+
+use std::net::TcpListener;
+
+use super::Stage;
+
+const GOOD: &str = "
+  db:
+    image: IMAGE
+    restart: always
+    stop_grace_period: 1s
+  web:
+    image: IMAGE
+    restart: unless-stopped
+    stop_grace_period: 1s
+    depends_on: [db]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_image_ends_with_what_ran_before() {
+    let Some(stage) = Stage::new().await else { return };
+    stage.compose(GOOD);
+    stage.apply().ends_with(0);
+    let before = stage.serving().await;
+    let broken = GOOD.replace(
+        "depends_on: [db]",
+        "depends_on: [db]\n    command: [serve, --say, no-database-here, --exit, \"3\"]",
+    );
+    stage.compose(&broken.replace("restart: always", "restart: always\n    environment: {NEW: yes}"));
+    let failed = stage.apply().ends_with(3);
+    for text in ["web did not come up", "its process exited with 3", "no-database-here", "rolled back after"]
+    {
+        assert!(failed.stderr.contains(text), "no `{text}`:\n{}", failed.stderr);
+    }
+    assert_eq!(
+        stage.serving().await,
+        before,
+        "the same containers, names and restart policies, and no other"
+    );
+
+    let status = stage.run("-f compose.yaml status").ends_with(0).stdout;
+    assert!(status.contains("2 of 2 containers up") && status.contains("quarantined"), "{status}");
+    let history = stage.run("-f compose.yaml history").ends_with(0).stdout;
+    assert!(history.contains("rolled back") && history.contains("exited with 3"), "{history}");
+    // A person may try again, and is told.
+    let again = stage.run("-f compose.yaml apply --yes --json").ends_with(3).says("quarantined since");
+    let outcome = again.json();
+    assert_eq!((&outcome["status"], &outcome["failure"]["service"]), (&"rolled-back".into(), &"web".into()));
+    assert_eq!(outcome["failure"]["log_tail"][0], "no-database-here");
+    assert_eq!(stage.serving().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_deploy_that_fails_leaves_nothing() {
+    let Some(stage) = Stage::new().await else { return };
+    stage.compose(&GOOD.replace("depends_on: [db]", "command: [exit, \"1\"]"));
+    let failed = stage.apply();
+    assert!(matches!(failed.status, Some(1 | 3)), "{failed:?}");
+    assert!(failed.stderr.contains("web did not come up"), "{}", failed.stderr);
+    assert_eq!(stage.serving().await, Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_not_there_changes_nothing() {
+    let Some(stage) = Stage::new().await else { return };
+    stage.compose(GOOD);
+    stage.apply().ends_with(0);
+    let before = stage.serving().await;
+    let since = jiff::Timestamp::now();
+    // Nobody listens there, so no registry answers, wherever this runs.
+    stage.compose(&format!("{GOOD}  new:\n    image: 127.0.0.1:1/nothing:1\n"));
+    let failed = stage.apply().ends_with(1).says("can't pull 127.0.0.1:1/nothing:1");
+    assert!(
+        failed.stderr.contains("hint: ") && failed.stderr.contains("nothing that ran was touched"),
+        "{failed:?}"
+    );
+    assert!(!failed.stderr.contains("going back"), "{failed:?}");
+    assert_eq!(stage.serving().await, before);
+    assert_eq!(stage.events(since).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_of_somebody_else_is_seen_before_anything_is_touched() {
+    let Some(stage) = Stage::new().await else { return };
+    let Some(other) = Stage::new().await else { return };
+    let process = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = process.local_addr().unwrap().port();
+    let web = |port: u16| {
+        format!(
+            "\n  web:\n    image: IMAGE\n    stop_grace_period: 1s\n    ports: [\"127.0.0.1:{port}:8080\"]\n"
+        )
+    };
+    stage.compose(&web(port));
+    let refused = stage.apply().ends_with(1).says("service `web`").says("held by another process");
+    assert!(refused.stderr.contains("hint: publish another port"), "{refused:?}");
+    assert_eq!(stage.serving().await, Vec::new());
+    let refused = stage.run("-f compose.yaml apply --yes --json").ends_with(1).json();
+    assert_eq!(refused["status"], "refused");
+    // A container of another stack now.
+    drop(process);
+    other.compose(&web(port));
+    other.apply().ends_with(0);
+    let holder = format!("`{}-web-1`", other.stack);
+    stage.apply().ends_with(1).says(&holder);
+    assert_eq!(stage.serving().await, Vec::new());
+    // Its own container gives the port away.
+    other.compose(&web(port).replace("ports", "environment: {NEW: yes}\n    ports"));
+    other.apply().ends_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_refuses_a_container_leaves_what_runs() {
+    let Some(stage) = Stage::new().await else { return };
+    stage.compose(GOOD);
+    stage.apply().ends_with(0);
+    let before = stage.serving().await;
+    stage.compose(&GOOD.replace("depends_on: [db]", "entrypoint: [/no-such-program]"));
+    let failed = stage.apply().ends_with(3);
+    assert!(
+        failed.stderr.contains("can't start web") && failed.stderr.contains("no-such-program"),
+        "{failed:?}"
+    );
+    assert_eq!(stage.serving().await, before);
+}
