@@ -115,6 +115,10 @@ pub enum Command {
     ///
     /// Values that come from the host are shown as `(sensitive)`.
     Render(RenderArgs),
+    /// Print the JSON Schema of a file, for editors
+    ///
+    /// Completion and checks while you type: docs/editors.md says how an editor is told.
+    Schema(SchemaArgs),
     /// Show what would change, field by field
     ///
     /// Compares what is desired with live Docker and with what was last applied, and writes nothing anywhere.
@@ -230,6 +234,29 @@ pub enum RenderFormat {
     Yaml,
     /// The same as JSON
     Json,
+}
+
+/// The arguments of `schema`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel schema manifest > .schemas/manifest.json
+  evenkeel schema environment > .schemas/environment.json")]
+pub struct SchemaArgs {
+    /// The file that it is of
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchemaOf {
+    /// Compose files: manifests, override files, compose.yaml
+    Manifest,
+    /// environments/<name>/environment.yaml
+    Environment,
+    /// evenkeel.yaml
+    Project,
 }
 
 /// The arguments of `plan`.

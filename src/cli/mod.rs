@@ -18,6 +18,7 @@ mod outcome;
 mod init;
 mod validate;
 mod render;
+mod schema;
 mod plan;
 mod deploy;
 mod apply;
@@ -71,6 +72,7 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Init(args) => init::init(global, args, output),
         Command::Validate(_) => validate::validate(global, output).await,
         Command::Render(args) => render::render(global, args, output).await,
+        Command::Schema(args) => Ok(schema::schema(args, output)),
         Command::Plan(args) => plan::plan(global, args, output).await,
         Command::Apply(args) => Box::pin(apply::apply(global, args, output)).await,
         Command::Run(args) => Box::pin(run::run(global, args, output)).await,

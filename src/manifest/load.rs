@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag}
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::{Offsets, Span};
-use super::{merge_keys, syntax, tags, tokens};
+use super::{merge_keys, syntax, tags, tokens, weight};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
@@ -292,7 +292,7 @@ impl Reading<'_> {
             return Err(fatal("tag", key.span, "a key can't have a tag"));
         }
         if let Some(Frame { content: Content::Map { seen, key: waiting, .. }, .. }) = self.frames.last_mut() {
-            self.size += 2 * key_size(&key);
+            self.size += 2 * weight::key(&key);
             if let Some(first) = seen.insert(key.text.clone(), key.span) {
                 let message = format!("the key `{}` is there twice", key.text);
                 return Err(Box::new(
@@ -314,7 +314,7 @@ impl Reading<'_> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(fatal("cyclic-alias", span, "the alias refers to the value that it stands in"));
         };
-        if self.frames.len() + depth(node) > DEPTH_MAX {
+        if self.frames.len() + weight::depth(node) > DEPTH_MAX {
             let message = format!("with this alias the file is nested deeper than {DEPTH_MAX} levels");
             return Err(fatal("too-deep", span, message));
         }
@@ -329,7 +329,7 @@ impl Reading<'_> {
             self.size = copied(self.size, &node, node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
-        self.size += own_size(&node);
+        self.size += weight::own(&node);
         if self.size > TREE_BYTES_MAX {
             let message = format!("the values of the file take more than {TREE_BYTES_MAX} bytes");
             return Err(fatal("too-many-values", node.span, message));
@@ -353,43 +353,10 @@ impl Reading<'_> {
 
 /// `size` and that of a copy of `node`.
 fn copied(size: usize, node: &Node, span: Span) -> Result<usize, Fatal> {
-    let size = size + whole_size(node);
+    let size = size + weight::whole(node);
     if size > TREE_BYTES_MAX {
         let message = format!("with its aliases written out the file takes more than {TREE_BYTES_MAX} bytes");
         return Err(fatal("alias-budget", span, message));
     }
     Ok(size)
-}
-
-/// What a node takes in memory without what is in it: a place in a list that is still growing, and its text.
-fn own_size(node: &Node) -> usize {
-    let text = node.as_scalar().map_or(0, |scalar| scalar.text.len() + ALLOCATION);
-    2 * size_of::<Node>() + text
-}
-
-fn key_size(key: &Key) -> usize {
-    size_of::<Key>() + key.text.len() + ALLOCATION
-}
-
-/// What each allocation costs beside what is in it.
-const ALLOCATION: usize = 16;
-
-fn whole_size(node: &Node) -> usize {
-    let below: usize = match &node.value {
-        Value::Null | Value::Scalar(_) => 0,
-        Value::List(items) => items.iter().map(whole_size).sum(),
-        Value::Map(map) => {
-            map.entries.iter().map(|entry| key_size(&entry.key) + whole_size(&entry.value)).sum()
-        }
-    };
-    own_size(node) + below
-}
-
-fn depth(node: &Node) -> usize {
-    let below = match &node.value {
-        Value::Null | Value::Scalar(_) => return 0,
-        Value::List(items) => items.iter().map(depth).max(),
-        Value::Map(map) => map.entries.iter().map(|entry| depth(&entry.value)).max(),
-    };
-    1 + below.unwrap_or(0)
 }

@@ -15,6 +15,7 @@ mod diagnostic;
 mod problem;
 mod node;
 mod tokens;
+mod weight;
 mod load;
 mod tags;
 mod syntax;
@@ -37,6 +38,7 @@ mod content;
 mod lower;
 mod rules;
 mod render;
+pub mod schema;
 #[doc(hidden)]
 pub mod fuzzing;
 

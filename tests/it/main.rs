@@ -20,5 +20,6 @@ mod manifests;
 mod plan_laws;
 mod plans;
 mod readme;
+mod schemas;
 mod source;
 mod tidy;

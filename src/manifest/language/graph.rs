@@ -50,7 +50,8 @@ fn missing(
     span: Span,
     (known, lenient): (&BTreeMap<&str, Span>, bool),
 ) {
-    let hint = match nearest(to, known.keys().copied()) {
+    let similar = || nearest(to, known.keys().copied());
+    let hint = match problems.wants_hints().then(similar).flatten() {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None if lenient => "declare the service, or say `required: false`".to_owned(),
         None => "declare the service, or remove the dependency".to_owned(),

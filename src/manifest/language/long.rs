@@ -162,7 +162,8 @@ impl Reading<'_> {
     fn unknown(&mut self, key: &str, span: Span, object: &Object) {
         let known = object.attributes.iter().map(|attribute| attribute.name);
         let own = object.extensible.then_some("x-evenkeel");
-        let hint = suggestion(key, known.chain(own)).unwrap_or_else(|| {
+        let wanted = self.problems.wants_hints();
+        let hint = wanted.then(|| suggestion(key, known.chain(own))).flatten().unwrap_or_else(|| {
             "remove it; a key of your own, for anchors or other tools, begins with `x-`".to_owned()
         });
         let message = format!("{} has no key `{key}`", object.of);

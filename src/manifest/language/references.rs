@@ -119,7 +119,8 @@ fn declared(problems: &mut Problems, root: &Map, known: &Known<'_>, reference: &
         .into_iter()
         .flat_map(|map| &map.entries)
         .map(|entry| entry.key.text.as_str());
-    let hint = match nearest(name, names.filter(|name| *name != "default")) {
+    let similar = || nearest(name, names.filter(|name| *name != "default"));
+    let hint = match problems.wants_hints().then(similar).flatten() {
         _ if *what == "volume" && name.contains('/') => "a path must begin with `./` or `/`".to_owned(),
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None => format!("declare it under `{section}` at the top of the file"),

@@ -1,0 +1,16 @@
+//! `schema`: the JSON Schema of a file that people write.
+
+use super::args::{SchemaArgs, SchemaOf};
+use super::failure::ExitStatus;
+use super::output::Output;
+use crate::manifest::schema;
+
+pub(super) fn schema(args: &SchemaArgs, output: Output) -> ExitStatus {
+    let printed = match args.of {
+        SchemaOf::Manifest => schema::manifest(),
+        SchemaOf::Environment => schema::environment(),
+        SchemaOf::Project => schema::project(),
+    };
+    output.value(&printed);
+    ExitStatus::Done
+}
