@@ -9,6 +9,7 @@
 mod common;
 mod paper;
 mod apply;
+mod attributes;
 mod connecting;
 mod engine_contract;
 mod manifests;
