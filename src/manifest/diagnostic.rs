@@ -91,13 +91,8 @@ impl Place {
 
     /// Bytes of a source.
     pub(crate) fn bytes(source: &Arc<Source>, range: Range<usize>) -> Self {
-        let before = source.text.get(..range.start).unwrap_or(&source.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let spot = Spot {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            bytes: (range.start, range.end),
-        };
+        let (line, column) = source.line_and_column(range.start);
+        let spot = Spot { line, column, bytes: (range.start, range.end) };
         Self { path: source.path.clone(), spot: Some(spot), source: Some(Arc::clone(source)) }
     }
 }
@@ -230,6 +225,9 @@ fn place_json(place: &Place) -> Json {
 /// Two places this many lines apart share one snippet; further apart, each has its own.
 const SNIPPET_LINES: usize = 12;
 
+/// Longest line that is shown: nobody finds a mark in a longer one, and a file of strangers may be a single line.
+const LINE_BYTES_MAX: usize = 2_000;
+
 fn near(one: &Place, other: &Place) -> bool {
     match (&one.spot, &other.spot) {
         (Some(a), Some(b)) => one.path == other.path && a.line.abs_diff(b.line) <= SNIPPET_LINES,
@@ -258,6 +256,9 @@ fn shown<'a>(
     let text = source.text.as_str();
     let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
     let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    if text[start..end].split('\n').any(|line| line.len() > LINE_BYTES_MAX) {
+        return group.element(Origin::path(place.path.to_string()).line(spot.line).char_column(spot.column));
+    }
     let line_start = spots.iter().map(|spot| spot.line).min().unwrap_or(1);
     // Only the first line of a long value is marked: a mark over half a file shows nothing.
     let marked = |spot: &Spot| {

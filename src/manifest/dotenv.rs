@@ -7,9 +7,13 @@
 //! Where Compose makes a variable without a name of a slip (`A="x" y`, a stray `=`), which Docker then refuses, the
 //! file is refused here. A message about such a file says where and what, and never repeats it: it may hold secrets.
 
+mod escapes;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+use escapes::{escapes, unquoted_quotes};
 
 use super::node::Taint;
 use super::problem::{At, Problem, Problems};
@@ -84,20 +88,6 @@ pub(crate) fn read(
     }
 }
 
-/// Reads the `.env` beside a Compose file. Git should not hold it, so all that it says is sensitive.
-pub(crate) fn beside(
-    problems: &mut Problems,
-    path: &RepoPath,
-    bytes: &[u8],
-    host: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut known = BTreeMap::new();
-    let file = File { path, bytes, format: Format::Dotenv, taint: Taint::Sensitive };
-    let lookup = |name: &str| host.get(name).map(|text| (text.as_str(), Taint::Sensitive));
-    read(problems, &file, &lookup, &mut known);
-    known.into_iter().map(|(name, held)| (name, held.text)).collect()
-}
-
 fn point(path: &RepoPath, text: &str, at: usize) -> At {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -158,7 +148,7 @@ impl<'a> Reading<'a, '_, '_> {
         let end = name_start + rest.find(wrong).unwrap_or(rest.len());
         let name = self.text[name_start..end].trim_end();
         let next = self.text[end..].chars().next();
-        if matches!(next, None | Some('\n')) && name.is_empty() {
+        if next == Some('\n') && name.is_empty() {
             // A line that says nothing but `export`.
             return Some(line_end);
         }
@@ -379,61 +369,6 @@ impl<'a> Reading<'a, '_, '_> {
 /// Blanks that don't end a line.
 fn is_space(c: char) -> bool {
     matches!(c, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}')
-}
-
-/// Takes away the backslash before each quote that it kept from closing.
-fn unquoted_quotes(inner: &str, quote: char) -> String {
-    let mut text = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            text.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some(escaped) if escaped == quote => text.push(escaped),
-            Some(other) => text.extend(['\\', other]),
-            None => text.push('\\'),
-        }
-    }
-    text
-}
-
-/// What the escapes in double quotes stand for. One that isn't known stays as it is.
-fn escapes(inner: &str) -> String {
-    let mut text = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
-        text.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        let (replacement, length) = match after.chars().next() {
-            Some('a') => ("\u{7}".to_owned(), 1),
-            Some('b') => ("\u{8}".to_owned(), 1),
-            Some('f') => ("\u{c}".to_owned(), 1),
-            Some('n') => ("\n".to_owned(), 1),
-            Some('r') => ("\r".to_owned(), 1),
-            Some('t') => ("\t".to_owned(), 1),
-            Some('v') => ("\u{b}".to_owned(), 1),
-            Some('"') => ("\"".to_owned(), 1),
-            Some('\\') => ("\\".to_owned(), 1),
-            // A dollar sign that is none of a variable.
-            Some('$') => ("$$".to_owned(), 1),
-            Some('0') => octal(after),
-            Some(_) | None => ("\\".to_owned(), 0),
-        };
-        text.push_str(&replacement);
-        rest = &after[length..];
-    }
-    text.push_str(rest);
-    text
-}
-
-/// `\0` and up to three digits. Compose drops the zero, and then knows only what has exactly three octal digits.
-fn octal(after: &str) -> (String, usize) {
-    let digits = after[1..].bytes().take(3).take_while(u8::is_ascii_digit).count();
-    let digits = &after[1..=digits];
-    let byte = (digits.len() == 3).then(|| u8::from_str_radix(digits, 8).ok()).flatten();
-    (byte.map_or_else(|| format!("\\{digits}"), |byte| char::from(byte).to_string()), 1 + digits.len())
 }
 
 #[cfg(test)]

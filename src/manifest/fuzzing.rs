@@ -9,7 +9,7 @@ use super::dotenv::{self, Format};
 use super::load;
 use super::node::Taint;
 use super::problem::Problems;
-use super::template;
+use super::template::{self, What};
 use crate::model::tree::RepoPath;
 
 fn told(problems: Problems) -> String {
@@ -44,10 +44,11 @@ pub fn dotenv(bytes: &[u8], raw: bool) -> (BTreeMap<String, String>, String) {
     (known.into_iter().map(|(name, held)| (name, held.text)).collect(), told(problems))
 }
 
-/// Fills in a template: what becomes of it, whether that is sensitive, and the parts that there is something to say
-/// about. `$A` is a secret, `$B` is empty.
-pub fn interpolation(template: &str) -> (String, bool, Vec<String>) {
+/// Fills in a template: what becomes of it unless it is refused, whether that is sensitive, and the parts that there is
+/// something to say about. `$A` is a secret, `$B` is empty.
+pub fn interpolation(template: &str) -> (Option<String>, bool, Vec<String>) {
     let filled = template::fill(template, Taint::Literal, &outside);
+    let accepted = filled.notes.iter().all(|note| matches!(note.what, What::Unset { .. }));
     let parts = filled.notes.iter().map(|note| template[note.at.clone()].to_owned()).collect();
-    (filled.text, filled.taint == Taint::Sensitive, parts)
+    (accepted.then_some(filled.text), filled.taint == Taint::Sensitive, parts)
 }

@@ -73,7 +73,7 @@ fn tell(
             } else {
                 Problem::warning("missing-variable", spot, message + " and is left empty")
             };
-            problems.add(problem.hint(variables.how_to_set(name)));
+            problems.add(hinted(problems, variables, name, problem));
             !strict
         }
         What::Required { name, empty, message } => {
@@ -81,10 +81,9 @@ fn tell(
             // A message with variables of its own would have to be filled in, and could then show one.
             let why = Some(message).filter(|message| !message.is_empty() && !message.contains('$'));
             let why = why.map(|message| format!(": {message}")).unwrap_or_default();
-            problems.add(
-                Problem::error("missing-variable", spot, format!("the variable `{name}` {what}{why}"))
-                    .hint(variables.how_to_set(name)),
-            );
+            let message = format!("the variable `{name}` {what}{why}");
+            let problem = Problem::error("missing-variable", spot, message);
+            problems.add(hinted(problems, variables, name, problem));
             false
         }
         What::Invalid { message } => {
@@ -104,6 +103,10 @@ fn tell(
             false
         }
     }
+}
+
+fn hinted(problems: &Problems, variables: &Variables<'_>, name: &str, problem: Problem) -> Problem {
+    if problems.wants_hints() { problem.hint(variables.how_to_set(name)) } else { problem }
 }
 
 /// Where a part of a template was written, if it stands in the file as it is.

@@ -157,6 +157,10 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
             );
             continue;
         }
+        if !problems.wants_hints() {
+            problems.add(Problem::error("unknown-key", span, format!("{} has no key `{key}`", keys.of)));
+            continue;
+        }
         let candidates = keys.known.iter().chain(keys.later).copied();
         let hint = suggestion(key, candidates).unwrap_or_else(|| {
             "remove it; a key of your own, for anchors or other tools, begins with `x-`".to_owned()

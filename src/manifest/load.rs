@@ -10,18 +10,18 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag}
 
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
-use super::source::Span;
-use super::{merge_keys, syntax};
+use super::source::{Offsets, Span};
+use super::{merge_keys, syntax, tags, tokens};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting.
 pub(crate) const DEPTH_MAX: usize = 64;
-/// Most nodes that the aliases of one file may add.
-pub(crate) const ALIAS_NODES_MAX: usize = 100_000;
-/// Most bytes of text that the aliases of one file may add.
-pub(crate) const ALIAS_BYTES_MAX: usize = 4 << 20;
+/// Most memory that the tree of one file may take, its aliases written out, in bytes.
+pub(crate) const TREE_BYTES_MAX: usize = 16 << 20;
+/// Most tokens: the parser keeps all of them from an opening bracket to the closing one, a hundred bytes each.
+pub(crate) const TOKENS_MAX: usize = 180_000;
 
 /// Reads a file of one document. What is wrong with it is noted in `problems`.
 pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Node> {
@@ -46,11 +46,18 @@ pub(crate) fn load_all(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>)
         }
     };
     let file = problems.sources.get(source)?.clone();
-    let read = unwanted_character(&file.text, source).map_or_else(|| read(&file.text, source), Err);
-    let expanded = read
-        .and_then(|mut documents| documents.iter_mut().try_for_each(merge_keys::expand).map(|()| documents));
+    let unwanted = unwanted_character(&file.text, source).or_else(|| too_many_tokens(&file.text, path));
+    let read = unwanted.map_or_else(|| read(&file.text, source), Err);
+    let expanded = read.and_then(|(mut documents, notes)| {
+        documents.iter_mut().try_for_each(merge_keys::expand).map(|()| (documents, notes))
+    });
     match expanded {
-        Ok(documents) => Some(documents),
+        Ok((documents, notes)) => {
+            for note in notes {
+                problems.add(note);
+            }
+            Some(documents)
+        }
         Err(problem) => {
             problems.add(*problem);
             None
@@ -85,6 +92,13 @@ fn unwanted_character(text: &str, source: u32) -> Option<Box<Problem>> {
     ))
 }
 
+fn too_many_tokens(text: &str, path: &RepoPath) -> Option<Fatal> {
+    let message = format!("the file has more than {TOKENS_MAX} keys, values and brackets");
+    let hint = "split it, or keep long texts in files of their own";
+    (tokens::most(text) > TOKENS_MAX)
+        .then(|| Box::new(Problem::error("too-many-values", path, message).hint(hint)))
+}
+
 fn bytes_span(source: u32, start: usize, end: usize) -> Span {
     let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Span { source, start: number(start), end: number(end) }
@@ -114,25 +128,25 @@ enum Content {
 struct Reading<'t> {
     text: &'t str,
     source: u32,
-    /// Where each character begins, in bytes; empty where all characters are one byte long.
-    offsets: Vec<usize>,
+    offsets: Offsets,
     frames: Vec<Frame>,
     anchors: BTreeMap<usize, Node>,
-    alias_nodes: usize,
-    alias_bytes: usize,
+    /// What the tree takes so far, in bytes.
+    size: usize,
+    /// What is worth a look.
+    notes: Vec<Problem>,
     root: Option<Node>,
 }
 
-fn read(text: &str, source: u32) -> Result<Vec<Node>, Fatal> {
-    let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
+fn read(text: &str, source: u32) -> Result<(Vec<Node>, Vec<Problem>), Fatal> {
     let mut reading = Reading {
         text,
         source,
-        offsets,
+        offsets: Offsets::of(text),
         frames: Vec::new(),
         anchors: BTreeMap::new(),
-        alias_nodes: 0,
-        alias_bytes: 0,
+        size: 0,
+        notes: Vec::new(),
         root: None,
     };
     let mut documents = Vec::new();
@@ -149,24 +163,17 @@ fn read(text: &str, source: u32) -> Result<Vec<Node>, Fatal> {
     if documents.is_empty() {
         documents.push(Node { span: bytes_span(source, 0, 0), tag: None, value: Value::Null });
     }
-    Ok(documents)
+    Ok((documents, reading.notes))
 }
 
 impl Reading<'_> {
-    fn byte(&self, char_index: usize) -> usize {
-        if self.offsets.is_empty() {
-            return char_index.min(self.text.len());
-        }
-        self.offsets.get(char_index).copied().unwrap_or(self.text.len())
-    }
-
     fn span(&self, chars: CharSpan) -> Span {
-        let start = self.byte(chars.start.index());
-        bytes_span(self.source, start, self.byte(chars.end.index()).max(start))
+        let start = self.offsets.byte(self.text, chars.start.index());
+        bytes_span(self.source, start, self.offsets.byte(self.text, chars.end.index()).max(start))
     }
 
     fn syntax(&self, error: &saphyr_parser::ScanError) -> Fatal {
-        let at = self.byte(error.marker().index());
+        let at = self.offsets.byte(self.text, error.marker().index());
         let line_start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
         let line = self.text[line_start..].lines().next().unwrap_or("");
         let indentation = line.len() - line.trim_start().len();
@@ -182,10 +189,8 @@ impl Reading<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                // `!!str` says of a text what quotes would say.
-                let is_text = tag.as_deref().is_some_and(|tag| is_core(tag) && tag.suffix == "str");
-                let style = if is_text { ScalarStyle::DoubleQuoted } else { style };
-                let tag = merge_tag(tag.as_deref(), span)?;
+                let style = tags::style(tag.as_deref(), style);
+                let tag = self.tag(tag.as_deref(), span)?;
                 self.scalar((text.into_owned(), style), anchor, tag, span)
             }
             Event::Alias(anchor) => self.alias(anchor, span),
@@ -205,6 +210,12 @@ impl Reading<'_> {
         }
     }
 
+    fn tag(&mut self, tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
+        let (tag, note) = tags::read(tag, span)?;
+        self.notes.extend(note);
+        Ok(tag)
+    }
+
     fn awaits_key(&self) -> bool {
         matches!(self.frames.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
     }
@@ -217,7 +228,7 @@ impl Reading<'_> {
             let message = format!("the file is nested deeper than {DEPTH_MAX} levels");
             return Err(fatal("too-deep", span, message));
         }
-        let tag = merge_tag(tag, span)?;
+        let tag = self.tag(tag, span)?;
         self.frames.push(Frame { span, anchor, tag, content });
         Ok(())
     }
@@ -253,7 +264,7 @@ impl Reading<'_> {
             if plain && span.start == span.end {
                 return Err(fatal("empty-key", span, "a key is missing before this colon"));
             }
-            let meaning = if plain { plain_meaning(&text) } else { "a text" };
+            let meaning = if plain { tags::plain_meaning(&text) } else { "a text" };
             if meaning != "a text" {
                 let message = format!("a key must be a text, and this is {meaning}");
                 let hint = format!("put it into quotes: \"{text}\"");
@@ -281,6 +292,7 @@ impl Reading<'_> {
             return Err(fatal("tag", key.span, "a key can't have a tag"));
         }
         if let Some(Frame { content: Content::Map { seen, key: waiting, .. }, .. }) = self.frames.last_mut() {
+            self.size += 2 * key_size(&key);
             if let Some(first) = seen.insert(key.text.clone(), key.span) {
                 let message = format!("the key `{}` is there twice", key.text);
                 return Err(Box::new(
@@ -302,35 +314,31 @@ impl Reading<'_> {
         let Some(node) = self.anchors.get(&anchor) else {
             return Err(fatal("cyclic-alias", span, "the alias refers to the value that it stands in"));
         };
-        let node = node.clone();
-        self.charge(&node, span)?;
-        if self.frames.len() + depth(&node) > DEPTH_MAX {
+        if self.frames.len() + depth(node) > DEPTH_MAX {
             let message = format!("with this alias the file is nested deeper than {DEPTH_MAX} levels");
             return Err(fatal("too-deep", span, message));
         }
-        self.finished(node, 0)
-    }
-
-    /// Counts a copy of `node` against the budget.
-    fn charge(&mut self, node: &Node, span: Span) -> Result<(), Fatal> {
-        let (nodes, bytes) = measure(node);
-        self.alias_nodes += nodes;
-        self.alias_bytes += bytes;
-        if self.alias_nodes > ALIAS_NODES_MAX || self.alias_bytes > ALIAS_BYTES_MAX {
-            let message = format!(
-                "anchors and aliases make the file too large: at most {ALIAS_NODES_MAX} values and \
-                 {ALIAS_BYTES_MAX} bytes may be repeated"
-            );
-            return Err(fatal("alias-budget", span, message));
-        }
+        self.size = copied(self.size, node, span)?;
+        let node = node.clone();
+        self.placed(node);
         Ok(())
     }
 
     fn finished(&mut self, node: Node, anchor: usize) -> Result<(), Fatal> {
         if anchor != 0 {
-            self.charge(&node, node.span)?;
+            self.size = copied(self.size, &node, node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
+        self.size += own_size(&node);
+        if self.size > TREE_BYTES_MAX {
+            let message = format!("the values of the file take more than {TREE_BYTES_MAX} bytes");
+            return Err(fatal("too-many-values", node.span, message));
+        }
+        self.placed(node);
+        Ok(())
+    }
+
+    fn placed(&mut self, node: Node) {
         match self.frames.last_mut().map(|frame| &mut frame.content) {
             None => self.root = Some(node),
             Some(Content::List(items)) => items.push(node),
@@ -340,50 +348,41 @@ impl Reading<'_> {
                 }
             }
         }
-        Ok(())
     }
 }
 
-/// Whether a tag is one of YAML's own, as `!!str`.
-fn is_core(tag: &Tag) -> bool {
-    tag.handle == "tag:yaml.org,2002:"
-        && matches!(tag.suffix.as_str(), "str" | "int" | "float" | "bool" | "null" | "map" | "seq")
-}
-
-/// What a text without quotes is, with its article.
-fn plain_meaning(text: &str) -> &'static str {
-    if matches!(text, "~" | "null" | "Null" | "NULL") {
-        return "nothing";
+/// `size` and that of a copy of `node`.
+fn copied(size: usize, node: &Node, span: Span) -> Result<usize, Fatal> {
+    let size = size + whole_size(node);
+    if size > TREE_BYTES_MAX {
+        let message = format!("with its aliases written out the file takes more than {TREE_BYTES_MAX} bytes");
+        return Err(fatal("alias-budget", span, message));
     }
-    Scalar { text: text.to_owned(), plain: true, taint: Taint::Literal }.kind()
+    Ok(size)
 }
 
-fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
-    match tag {
-        None => Ok(None),
-        Some(tag) if is_core(tag) => Ok(None),
-        Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Ok(Some(MergeTag::Reset)),
-        Some(tag) if tag.handle == "!" && tag.suffix == "override" => Ok(Some(MergeTag::Override)),
-        Some(tag) => {
-            Err(Box::new(Problem::error("tag", span, format!("the tag `{tag}` is not known here")).hint(
-                "only `!reset` and `!override` are, in override files; quote a text that begins with `!`",
-            )))
+/// What a node takes in memory without what is in it: a place in a list that is still growing, and its text.
+fn own_size(node: &Node) -> usize {
+    let text = node.as_scalar().map_or(0, |scalar| scalar.text.len() + ALLOCATION);
+    2 * size_of::<Node>() + text
+}
+
+fn key_size(key: &Key) -> usize {
+    size_of::<Key>() + key.text.len() + ALLOCATION
+}
+
+/// What each allocation costs beside what is in it.
+const ALLOCATION: usize = 16;
+
+fn whole_size(node: &Node) -> usize {
+    let below: usize = match &node.value {
+        Value::Null | Value::Scalar(_) => 0,
+        Value::List(items) => items.iter().map(whole_size).sum(),
+        Value::Map(map) => {
+            map.entries.iter().map(|entry| key_size(&entry.key) + whole_size(&entry.value)).sum()
         }
-    }
-}
-
-fn measure(node: &Node) -> (usize, usize) {
-    let add = |sum: (usize, usize), part: (usize, usize)| (sum.0 + part.0, sum.1 + part.1);
-    match &node.value {
-        Value::Null => (1, 0),
-        Value::Scalar(scalar) => (1, scalar.text.len()),
-        Value::List(items) => items.iter().map(measure).fold((1, 0), add),
-        Value::Map(map) => map
-            .entries
-            .iter()
-            .map(|entry| add((0, entry.key.text.len()), measure(&entry.value)))
-            .fold((1, 0), add),
-    }
+    };
+    own_size(node) + below
 }
 
 fn depth(node: &Node) -> usize {

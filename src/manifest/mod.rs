@@ -14,7 +14,9 @@ mod source;
 mod diagnostic;
 mod problem;
 mod node;
+mod tokens;
 mod load;
+mod tags;
 mod syntax;
 mod merge_keys;
 mod keys;
@@ -78,6 +80,25 @@ pub enum Input {
         /// What the stack is called when no file has a `name`; made fit as Compose does.
         default_project: String,
     },
+    /// Compose files with the options that Compose has.
+    Given(Given),
+}
+
+/// Compose files with everything else that Compose lets one say about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The files, at least one, the later merged over the earlier.
+    pub files: Vec<RepoPath>,
+    /// What the stack is called whatever the files say.
+    pub project: Option<String>,
+    /// What the stack is called when nothing else says it; made fit as Compose does.
+    pub default_project: String,
+    /// What relative paths are relative to: the folder of the first file unless said.
+    pub folder: Option<RepoPath>,
+    /// Files of variables, the later over the earlier: `.env` in the folder unless said.
+    pub env_files: Vec<RepoPath>,
+    /// Profiles to activate, instead of those of the variable `COMPOSE_PROFILES`.
+    pub profiles: Vec<String>,
 }
 
 /// What becomes of a variable that is declared `{from: host}` when the host doesn't have it.

@@ -85,6 +85,9 @@ impl Problem {
 /// Most errors that are kept, and most warnings: nobody reads more.
 const PROBLEMS_MAX: usize = 500;
 
+/// Most problems that have hints which must be looked for.
+const HINTS_MAX: usize = 100;
+
 /// What is said about the absence of a thing, which may stand in a file that could not be read.
 const ABSENCES: [&str; 5] =
     ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services", "unknown-profile"];
@@ -155,6 +158,11 @@ impl Problems {
         enough
     }
 
+    /// Whether hints are still wanted: after so many problems nobody reads them, and finding a good one costs time.
+    pub(crate) fn wants_hints(&self) -> bool {
+        self.counts.iter().sum::<usize>() < HINTS_MAX
+    }
+
     /// Whether an error was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.counts[0] > 0
@@ -195,11 +203,21 @@ impl Problems {
     }
 }
 
+/// Longest word that is compared with others, in bytes, and most others that it is compared with: a longer word is no
+/// slip of the finger, and the comparison must cost a stranger's file nothing.
+const WORD_BYTES_MAX: usize = 64;
+const COMPARED_MAX: usize = 500;
+
 /// The member of `known` that `word` probably means.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
     let lower = word.to_lowercase();
     known
         .into_iter()
+        .filter(|candidate| candidate.len() <= WORD_BYTES_MAX)
+        .take(COMPARED_MAX)
         .map(|candidate| (likeness(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(score, _)| *score >= 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0))

@@ -55,7 +55,7 @@ pub(crate) fn repository(
         environment_file: Some(project::environment_path(environment).to_string()),
     };
     let around = Surroundings { base: base(request, ".".to_owned()), variables, trail: Vec::new() };
-    let mut loading = Loading { problems, tree: request.tree, interpolate };
+    let mut loading = Loading { problems, tree: request.tree, interpolate, included: 0 };
     let mut foreign = Vec::new();
     let (mut root, folders) = manifests(&mut loading, &around, &mut foreign);
     let declared = settings.tiers.or(project.tiers);

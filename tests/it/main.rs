@@ -12,6 +12,7 @@ mod apply;
 mod attributes;
 mod connecting;
 mod engine_contract;
+mod hostile;
 mod manifests;
 mod plan_laws;
 mod plans;

@@ -51,6 +51,7 @@ impl Printing<'_> {
             let Attribute { name, holds, printed, .. } = attribute;
             let value = match (printed, map.entry(name)) {
                 (Printed::Never, _) | (Printed::Filled | Printed::Said, None) => continue,
+                (Printed::Always, None) if !self.show.interpolated => continue,
                 (Printed::Always, None) => match (self.format, holds.long()) {
                     (For::Yaml, _) => continue,
                     (For::Json, Type::Object(object)) => self.object(&Map::default(), object),

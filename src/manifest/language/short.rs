@@ -1,5 +1,7 @@
 //! Short forms → long forms.
 
+use std::collections::BTreeMap;
+
 use super::super::node::{Entry, Key, Map, Node, Scalar, Value};
 use super::super::problem::{Problem, Problems};
 use super::super::read;
@@ -13,6 +15,7 @@ use super::{mounts, ports, words};
 pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Type) -> Option<Node> {
     let is_scalar = matches!(node.value, Value::Scalar(_));
     let expanded = match form {
+        Short::Command if is_scalar && !reading.interpolated => return Some(node),
         Short::Command if is_scalar => words::command(reading, &node)?,
         Short::HealthTest => health_test(reading, node)?,
         Short::Ports => ports::expand(reading, node)?,
@@ -25,6 +28,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Ty
         Short::Include if is_scalar => wrapped(node, "path"),
         Short::Dependencies => names(reading, node, Some("condition")),
         Short::Names => names(reading, node, None),
+        Short::BuildUlimit if is_scalar => {
+            const WHOLE: Type = Type::Whole(i64::MIN, i64::MAX);
+            return reading.value(node, &Type::Unquoted(&WHOLE));
+        }
         Short::Ulimit if is_scalar => return reading.value(node, &Type::Whole(i64::MIN, i64::MAX)),
         Short::Gpus if is_scalar => gpus(reading, node)?,
         Short::Hosts => hosts(reading, node)?,
@@ -41,6 +48,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Ty
         | Short::Extends
         | Short::Include
         | Short::Ulimit
+        | Short::BuildUlimit
         | Short::Gpus
         | Short::External
         | Short::One => node,
@@ -145,17 +153,18 @@ fn names(reading: &mut Reading<'_>, node: Node, condition: Option<&str>) -> Node
     let Node { span, tag, value } = node;
     let Value::List(items) = value else { return Node { span, tag, value } };
     let mut entries: Vec<Entry> = Vec::new();
+    let mut places: BTreeMap<String, Span> = BTreeMap::new();
     for item in items {
         let scalar = match read::text(reading.problems, &item) {
             Some(scalar) => scalar.text.clone(),
             None => continue,
         };
-        if let Some(first) = entries.iter().find(|entry| entry.key.text == scalar) {
+        if let Some(first) = places.insert(scalar.clone(), item.span) {
             let message = format!("`{scalar}` is there twice");
             reading.problems.add(
                 Problem::error("duplicate-key", item.span, message)
                     .label("again here")
-                    .related(first.key.span, "first here"),
+                    .related(first, "first here"),
             );
             continue;
         }
@@ -183,6 +192,7 @@ pub(crate) fn pairs(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
         }
     };
     let mut entries: Vec<Entry> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for item in items {
         let Value::Scalar(scalar) = &item.value else {
             reading.problems.add(
@@ -203,20 +213,18 @@ pub(crate) fn pairs(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
             None => Node { span: value_span, tag: None, value: Value::Null },
         };
         let entry = Entry { key: Key { text: name.to_owned(), span: name_span }, value };
-        match entries.iter().position(|known| known.key.text == name) {
-            Some(at) => {
-                if let Some(first) = entries.get_mut(at) {
-                    let message = format!("`{name}` is there twice, and this one counts");
-                    reading.problems.add(
-                        Problem::warning("duplicate-key", name_span, message)
-                            .label("again here")
-                            .related(first.key.span, "first here"),
-                    );
-                    *first = entry;
-                }
-            }
-            None => entries.push(entry),
-        }
+        let place = *places.entry(name.to_owned()).or_insert(entries.len());
+        let Some(first) = entries.get_mut(place) else {
+            entries.push(entry);
+            continue;
+        };
+        let message = format!("`{name}` is there twice, and this one counts");
+        reading.problems.add(
+            Problem::warning("duplicate-key", name_span, message)
+                .label("again here")
+                .related(first.key.span, "first here"),
+        );
+        *first = entry;
     }
     Some(Node { span, tag, value: Value::Map(Map { entries }) })
 }
