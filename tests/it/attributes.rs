@@ -10,7 +10,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ fn tables() -> Vec<(PathBuf, String, Vec<Group>)> {
 fn path(object: &str, key: &str) -> String {
     match object {
         "" => key.to_owned(),
-        object if object.ends_with(".yaml") => format!("{object}:{key}"),
+        "evenkeel.yaml" | "environment.yaml" => format!("{object}:{key}"),
         object => format!("{object}.{key}"),
     }
 }
@@ -229,8 +229,10 @@ fn quoted(text: &str) -> String {
 
 fn scalar(out: &mut String, indent: &str, name: &str, text: &str) {
     if text.contains('\n') {
-        let lines: String = text.trim_end().lines().map(|line| format!("{indent}  {line}\n")).collect();
-        write!(out, "{indent}{name}: |\n{lines}").unwrap();
+        writeln!(out, "{indent}{name}: |").unwrap();
+        for line in text.lines() {
+            writeln!(out, "{indent}  {line}").unwrap();
+        }
     } else {
         writeln!(out, "{indent}{name}: {}", quoted(text)).unwrap();
     }
@@ -312,8 +314,7 @@ fn every_form_of_every_key_is_taken_or_refused_as_the_tables_say() {
             }
             found.push((group, keys));
         }
-        let comment: String =
-            text.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+        let comment: String = text.split_inclusive('\n').take_while(|line| line.starts_with('#')).collect();
         let now = written(&comment, &found);
         if update {
             fs::write(&file, now).unwrap();

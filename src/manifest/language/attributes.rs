@@ -62,6 +62,7 @@ fn below(paths: &mut Vec<String>, path: &str, holds: &Type) {
         | Type::Duration
         | Type::Path(_)
         | Type::Pairs(_)
+        | Type::Unquoted(_)
         | Type::Short(..)
         | Type::Maybe(_) => {}
     }
