@@ -197,6 +197,12 @@ pub fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, Report>
     project::environments(tree)
 }
 
+/// Every key that may be written in a Compose file and in our own files, outermost first: `services.*.ports.*.target`,
+/// `evenkeel.yaml:tiers`. A `*` stands for an item of a list and for a key of the user's own.
+pub fn attributes() -> Vec<String> {
+    language::attributes::all()
+}
+
 fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desired, Settings)> {
     let composed = collect::collect(problems, request, true)?;
     let lowered = lower::lower(problems, request.tree, &composed);

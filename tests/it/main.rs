@@ -7,12 +7,13 @@
 #![allow(unreachable_pub, reason = "a binary has no outside; `pub` says here what other test files may use")]
 
 mod common;
-mod agent;
-mod demo;
 mod paper;
+mod agent;
 mod apply;
+mod attributes;
 mod cli;
 mod connecting;
+mod demo;
 mod docker;
 mod engine_contract;
 mod hostile;

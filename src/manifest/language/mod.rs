@@ -32,3 +32,4 @@ pub(crate) mod graph;
 pub(crate) mod model;
 pub(crate) mod print;
 pub(crate) mod hash;
+pub(crate) mod attributes;
