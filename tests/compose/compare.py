@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SECONDS = 30
+# The exit code of a Rust program that panicked.
+PANIC = 101
 # Options that Compose wants before the word `config`; all others go behind it.
 BEFORE_CONFIG = {"-f", "--file", "-p", "--project-name", "--project-directory", "--profile", "--env-file"}
 ABSENT = object()
@@ -35,8 +37,9 @@ class Case:
 class Answer:
     """What one of the two programs said: a model, or a message about why there is none."""
 
-    def __init__(self, model=None, message=""):
-        self.model, self.message = model, message.strip()
+    def __init__(self, model=None, message="", failed=False):
+        # A program that crashed, hung or didn't know an option has refused nothing: it has failed.
+        self.model, self.message, self.failed = model, message.strip(), failed
 
 
 def lines_of(path):
@@ -98,16 +101,17 @@ def run(command, case):
             command, cwd=case.folder, env=environment(case), capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        return Answer(message=f"no answer within {SECONDS} s")
+        return Answer(message=f"no answer within {SECONDS} s", failed=True)
     except OSError as error:
         sys.exit(f"{command[0]}: {error}")
     message = done.stderr.decode("utf-8", "replace")
     if done.returncode != 0:
-        return Answer(message=message or f"exit code {done.returncode}")
+        failed = done.returncode < 0 or done.returncode == PANIC or "unexpected argument '" in message
+        return Answer(message=message or f"exit code {done.returncode}", failed=failed)
     try:
         return Answer(model=json.loads(done.stdout.decode("utf-8", "replace")))
     except ValueError as error:
-        return Answer(message=f"its output is not JSON: {error}")
+        return Answer(message=f"its output is not JSON: {error}", failed=True)
 
 
 def ask_compose(command, case):
@@ -207,6 +211,8 @@ def first_lines(message):
 
 def judge(theirs, ours):
     """Whether both answers agree, and what to say if they don't."""
+    if ours.failed:
+        return False, [f"failed: {first_lines(ours.message)}"]
     if theirs.model is None:
         if ours.model is None:
             return True, []
