@@ -154,6 +154,9 @@ def recorded(case):
 def record(case, answer):
     """Keeps the answer of Compose beside the case; true if it is the answer that the case is there for."""
     wanted = "accept" if answer.model is not None else "refuse"
+    if answer.failed or "\npanic: " in f"\n{answer.message}":
+        print(f"{case.name}: Compose fails: {first_lines(answer.message)}")
+        return False
     if case.must is None:
         print(f"{case.name}: not a case of the corpus, not recorded")
         return False
