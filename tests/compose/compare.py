@@ -98,7 +98,12 @@ def environment(case):
 def run(command, case):
     try:
         done = subprocess.run(
-            command, cwd=case.folder, env=environment(case), capture_output=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+            command,
+            cwd=case.folder,
+            env=environment(case),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SECONDS,
         )
     except subprocess.TimeoutExpired:
         return Answer(message=f"no answer within {SECONDS} s", failed=True)
