@@ -12,7 +12,7 @@ use crate::apply::machine::Machine;
 use crate::apply::{self, ledger::Ledger};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineError};
-use crate::manifest::{self, Given, Input, MissingVariables, Model, Report, Request, Resolved};
+use crate::manifest::{self, Diagnostic, Given, Input, MissingVariables, Model, Report, Request, Resolved};
 use crate::model::desired::Revision;
 use crate::model::name::EnvironmentName;
 use crate::model::tree::{FileTree, RepoPath};
@@ -27,6 +27,8 @@ pub(super) struct Selection {
     /// The variables of this process.
     variables: BTreeMap<String, String>,
     given: Option<Given>,
+    /// The folder that this process works in, where the tree is the host's own.
+    here: Option<RepoPath>,
 }
 
 impl Selection {
@@ -42,7 +44,14 @@ impl Selection {
             None if has_work_tree => {
                 let (tree, revision) = repository.work_tree().map_err(explained)?;
                 let folder = repository.root().to_string_lossy().into_owned();
-                Ok(Self { tree: Box::new(tree), revision, folder, variables: process(), given: None })
+                Ok(Self {
+                    tree: Box::new(tree),
+                    revision,
+                    folder,
+                    variables: process(),
+                    given: None,
+                    here: None,
+                })
             }
             rev => Self::at(&repository, rev.as_deref().unwrap_or("HEAD")),
         }
@@ -58,6 +67,7 @@ impl Selection {
             folder: repository.root().to_string_lossy().into_owned(),
             variables: process(),
             given: None,
+            here: None,
         })
     }
 
@@ -86,6 +96,7 @@ impl Selection {
             folder: "/".to_owned(),
             variables: process(),
             given: Some(given),
+            here: host_path(Path::new(".")).ok(),
         })
     }
 
@@ -131,7 +142,10 @@ impl Selection {
         environment: Option<EnvironmentName>,
         missing: MissingVariables,
     ) -> Result<Resolved, Report> {
-        manifest::resolve(&self.request(environment, missing))
+        let mut resolved =
+            manifest::resolve(&self.request(environment, missing)).map_err(|report| self.seen(report))?;
+        resolved.warnings.iter_mut().for_each(|warning| self.see(warning));
+        Ok(resolved)
     }
 
     /// Composes one environment, or the files: the whole language, whether or not all of it can be deployed.
@@ -142,7 +156,27 @@ impl Selection {
         interpolate: bool,
     ) -> Result<Model, Report> {
         let request = self.request(environment, missing);
-        if interpolate { manifest::compose(&request) } else { manifest::compose_uninterpolated(&request) }
+        let composed = if interpolate {
+            manifest::compose(&request)
+        } else {
+            manifest::compose_uninterpolated(&request)
+        };
+        composed.map_err(|report| self.seen(report))
+    }
+
+    /// Paths are told as people see them: files that are given by name as seen from where they are.
+    fn seen(&self, report: Report) -> Report {
+        match &self.here {
+            Some(here) => report.seen_from(here),
+            None => report,
+        }
+    }
+
+    /// The same for a single diagnostic.
+    fn see(&self, diagnostic: &mut Diagnostic) {
+        if let Some(here) = &self.here {
+            diagnostic.see_from(here);
+        }
     }
 
     fn request(&self, environment: Option<EnvironmentName>, missing: MissingVariables) -> Request<'_> {
@@ -200,15 +234,17 @@ pub(super) async fn model(
     output: Output,
 ) -> anyhow::Result<(Model, String)> {
     let global = global.clone();
-    let (model, folder) = tokio::task::spawn_blocking(move || {
+    let (model, warnings, folder) = tokio::task::spawn_blocking(move || {
         let selection = Selection::open(&global)?;
         let environment = selection.environment(&global)?;
         let model =
             selection.compose(environment, missing, interpolate).map_err(|report| laid_out(&report))?;
-        Ok::<_, anyhow::Error>((model, selection.folder))
+        let mut warnings = model.warnings().to_vec();
+        warnings.iter_mut().for_each(|warning| selection.see(warning));
+        Ok::<_, anyhow::Error>((model, warnings, selection.folder))
     })
     .await??;
-    for warning in model.warnings() {
+    for warning in &warnings {
         output.say(&warning.render(true));
     }
     Ok((model, folder))

@@ -107,6 +107,16 @@ impl fmt::Display for Place {
 }
 
 impl Diagnostic {
+    /// Gives the paths of files as seen from `folder`, as far as they lie below it.
+    pub fn see_from(&mut self, folder: &RepoPath) {
+        let places = self.related.iter_mut().map(|related| &mut related.place);
+        for place in places.chain([&mut self.place]) {
+            if let Some(path) = place.path.below(folder) {
+                place.path = path;
+            }
+        }
+    }
+
     /// The text for people, with a snippet of the file, without a line end after it.
     pub fn render(&self, colour: bool) -> String {
         let level = match self.severity {
@@ -175,6 +185,15 @@ impl Report {
     /// Everything that was found, errors first, by file and line.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
+    }
+
+    /// The same report, with the paths of files as seen from `folder` as far as they lie below it.
+    #[must_use]
+    pub fn seen_from(mut self, folder: &RepoPath) -> Self {
+        for diagnostic in &mut self.diagnostics {
+            diagnostic.see_from(folder);
+        }
+        self
     }
 
     /// The text for people: every diagnostic with a snippet, an empty line between two, a count at the end.

@@ -42,6 +42,15 @@ impl RepoPath {
         self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
     }
 
+    /// The path as seen from `folder`; absent if it doesn't lie below it.
+    pub fn below(&self, folder: &Self) -> Option<Self> {
+        if folder.0.is_empty() {
+            return Some(self.clone());
+        }
+        let rest = self.0.strip_prefix(&folder.0)?.strip_prefix('/')?;
+        Some(Self(rest.to_owned()))
+    }
+
     /// `relative` as seen from this folder. `.` and `..` are resolved by name.
     ///
     /// # Errors
@@ -216,6 +225,15 @@ mod tests {
         assert!(matches!(folder.join("../../../etc"), Err(RepoPathError::Outside(_))));
         assert!(matches!(folder.join("/etc"), Err(RepoPathError::Absolute(_))));
         assert!(matches!(folder.join("a\u{0}b"), Err(RepoPathError::Character)));
+    }
+
+    #[test]
+    fn a_path_is_seen_from_a_folder_above_it() {
+        let path: RepoPath = "home/ann/shop/compose.yaml".parse().unwrap();
+        let seen = |folder: &str| path.below(&folder.parse().unwrap()).map(|path| path.to_string());
+        assert_eq!(seen("home/ann").as_deref(), Some("shop/compose.yaml"));
+        assert_eq!(seen("").as_deref(), Some("home/ann/shop/compose.yaml"));
+        assert_eq!(seen("home/an"), None);
     }
 
     #[test]
