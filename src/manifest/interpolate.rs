@@ -37,6 +37,11 @@ fn fill_scalar(problems: &mut Problems, variables: &Variables<'_>, scalar: &mut 
     if !scalar.text.contains('$') {
         return;
     }
+    if problems.variables_spent() {
+        // It was said, and each further text could be as large as the last.
+        problems.spoil(span);
+        return;
+    }
     let lookup = |name: &str| match variables.lookup(name) {
         Lookup::Known { text, taint } => Some((text, taint)),
         Lookup::Unknown => None,

@@ -167,6 +167,11 @@ impl Problems {
         enough
     }
 
+    /// Whether variables have added all that they may.
+    pub(crate) fn variables_spent(&self) -> bool {
+        self.variable_bytes > VARIABLE_BYTES_MAX
+    }
+
     /// Whether hints are still wanted: after so many problems nobody reads them, and finding a good one costs time.
     pub(crate) fn wants_hints(&self) -> bool {
         self.counts.iter().sum::<usize>() < HINTS_MAX
