@@ -180,6 +180,12 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Report> {
     }
 }
 
+/// The path of every attribute of a Compose file, with `*` for keys of the user's own and for the items of lists, as in
+/// `services.*.ports.*.target`: the set that the manual and the tests are held against.
+pub fn attributes() -> Vec<String> {
+    language::table::paths()
+}
+
 /// The environments of a repository, by name.
 ///
 /// # Errors

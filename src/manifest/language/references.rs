@@ -261,6 +261,14 @@ fn requests(problems: &mut Problems, list: Option<&Node>) {
 }
 
 fn bind_sources(problems: &mut Problems, map: &Map) {
+    for (list, what) in [("configs", "config"), ("secrets", "secret")] {
+        for item in map.get(list).map(unique::items).unwrap_or_default() {
+            if item.as_map().is_some_and(|map| map.entry("source").is_none()) {
+                let message = format!("a {what} of a service needs its name as `source`");
+                problems.add(Problem::error("missing-key", item.span, message));
+            }
+        }
+    }
     for item in map.get("volumes").map(unique::items).unwrap_or_default() {
         let Some(map) = item.as_map() else { continue };
         let empty = said(map, "source").is_none_or(str::is_empty);
@@ -275,7 +283,7 @@ fn watches(problems: &mut Problems, map: &Map) {
     for item in watch.map(unique::items).unwrap_or_default() {
         let Some(map) = item.as_map() else { continue };
         let action = said(map, "action").unwrap_or_default();
-        if !matches!(action, "rebuild" | "restart") && said(map, "target").is_none() {
+        if !matches!(action, "" | "rebuild" | "restart") && said(map, "target").is_none() {
             problems.add(Problem::error(
                 "missing-key",
                 item.span,

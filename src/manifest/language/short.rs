@@ -9,7 +9,7 @@ use super::super::source::Span;
 use super::long::Reading;
 use super::typed::text_of;
 use super::types::{Short, Type};
-use super::{mounts, ports, words};
+use super::{mounts, ports, unique, words};
 
 /// Reads what may be written shorter than `long`.
 pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Type) -> Option<Node> {
@@ -275,6 +275,8 @@ fn hosts(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
         }
     }
     let text = |node: &Node| node.as_scalar().map(|scalar| scalar.text.clone());
+    // A later file may say it again, but nobody says the same twice in one.
+    unique::refused(reading.problems, &found);
     found.sort_by_key(text);
     Some(Node { span, tag, value: Value::List(found) })
 }
