@@ -194,6 +194,10 @@ pub struct RenderArgs {
     #[arg(long, value_enum, default_value = "yaml")]
     pub format: RenderFormat,
 
+    /// Print what is deployed: also tiers, gates and the digests of mounted files, which Compose has no words for
+    #[arg(long, conflicts_with_all = ["no_interpolate", "reveal_variables", "only"])]
+    pub desired: bool,
+
     /// Leave variables as they are written
     #[arg(long)]
     pub no_interpolate: bool,

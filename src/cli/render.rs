@@ -7,6 +7,14 @@ use super::select;
 use crate::manifest::{MissingVariables, Model, Reveal, Show};
 
 pub(super) async fn render(global: &Global, args: &RenderArgs, output: Output) -> anyhow::Result<ExitStatus> {
+    if args.desired {
+        let resolved = select::resolved(global, MissingVariables::Placeholder, output).await?;
+        match args.format {
+            RenderFormat::Yaml if !output.json => output.data(&resolved.to_yaml()),
+            RenderFormat::Json | RenderFormat::Yaml => output.value(&resolved.to_json()),
+        }
+        return Ok(ExitStatus::Done);
+    }
     // No value of the host is shown, so it may be missing as well.
     let missing =
         if args.reveal_variables { MissingVariables::Refuse } else { MissingVariables::Placeholder };
@@ -28,6 +36,7 @@ pub(super) async fn render(global: &Global, args: &RenderArgs, output: Output) -
 fn names(args: &RenderArgs, model: &Model, show: &Show<'_>) -> Option<Vec<String>> {
     let RenderArgs {
         format: _,
+        desired: _,
         no_interpolate: _,
         services,
         images,

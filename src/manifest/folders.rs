@@ -25,7 +25,7 @@ pub(crate) fn below(
             return;
         }
         Err(error) => {
-            problems.add(Problem::error("unreadable", folder, error.to_string()));
+            problems.add(Problem::error("unreadable", folder, error.reason()));
             return;
         }
     };
@@ -69,7 +69,7 @@ pub(crate) fn overrides(
     let entries = match tree.list(&folder) {
         Ok(entries) => entries,
         Err(error) => {
-            problems.add(Problem::error("unreadable", &folder, error.to_string()));
+            problems.add(Problem::error("unreadable", &folder, error.reason()));
             return Vec::new();
         }
     };

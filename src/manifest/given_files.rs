@@ -101,7 +101,7 @@ fn dotenv(
             Ok(file) => file.bytes,
             Err(TreeError::NotFound(_)) if env_files.is_empty() => continue,
             Err(error) => {
-                problems.add(Problem::error("unreadable", path, error.to_string()));
+                problems.add(Problem::error("unreadable", path, error.reason()));
                 continue;
             }
         };

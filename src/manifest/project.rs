@@ -90,7 +90,7 @@ pub(crate) fn project(problems: &mut Problems, tree: &dyn FileTree) -> Option<Pr
             return None;
         }
         Err(error) => {
-            problems.add(Problem::error("unreadable", &path, error.to_string()));
+            problems.add(Problem::error("unreadable", &path, error.reason()));
             return None;
         }
     };
@@ -116,7 +116,7 @@ pub(crate) fn environment(
             return None;
         }
         Err(error) => {
-            problems.add(Problem::error("unreadable", &file, error.to_string()));
+            problems.add(Problem::error("unreadable", &file, error.reason()));
             return None;
         }
     };
@@ -150,7 +150,7 @@ pub(crate) fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, 
             }
         }
         Err(TreeError::NotFound(_)) => {}
-        Err(error) => problems.add(Problem::error("unreadable", &folder, error.to_string())),
+        Err(error) => problems.add(Problem::error("unreadable", &folder, error.reason())),
     }
     if names.is_empty() && !problems.has_errors() {
         problems.add(

@@ -19,12 +19,12 @@ use crate::model::spec::{
 };
 
 impl Resolved {
-    /// The resolved stack as Compose YAML.
+    /// What is deployed as Compose YAML.
     pub fn to_yaml(&self) -> String {
         serde_yaml::to_string(&stack(&self.desired)).unwrap_or_default()
     }
 
-    /// The resolved stack as JSON, the same model.
+    /// What is deployed as JSON, the same model.
     pub fn to_json(&self) -> Json {
         serde_json::to_value(stack(&self.desired)).unwrap_or_default()
     }

@@ -156,6 +156,21 @@ pub enum TreeError {
     },
 }
 
+impl TreeError {
+    /// What is wrong, for where the path is told beside it.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NotFound(_) => "there is no such file or folder".to_owned(),
+            Self::NotAFile { path: _, what } => format!("this is {what}, not a regular file"),
+            Self::NotAFolder(_) => "this is not a folder".to_owned(),
+            Self::TooLarge { path: _, bytes, limit } => {
+                format!("this has {bytes} bytes, the limit is {limit}")
+            }
+            Self::Unreadable { path: _, message } => format!("this can't be read: {message}"),
+        }
+    }
+}
+
 /// A tree of files: a commit, a work tree, or the memory of a test. Reading it follows no symbolic link.
 pub trait FileTree {
     /// Reads a regular file whole.

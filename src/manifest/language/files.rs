@@ -82,7 +82,7 @@ impl Loading<'_> {
         let documents = match self.tree.read(path) {
             Ok(file) => load::load_all(self.problems, path, file.bytes),
             Err(error) => {
-                self.problems.add(Problem::error("unreadable", path, error.to_string()));
+                self.problems.add(Problem::error("unreadable", path, error.reason()));
                 None
             }
         };

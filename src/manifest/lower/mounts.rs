@@ -202,8 +202,9 @@ fn bind(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> 
 fn on_host(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> {
     match RepoPath::root().join(source) {
         Ok(path) => Some(MountSource::Bind(format!("/{}", path.as_str()))),
-        Err(error) => {
-            cx.note(Problem::error("outside", node.span, error.to_string()));
+        Err(_) => {
+            let message = "the source of this mount leads above the root of the host";
+            cx.note(Problem::error("outside", node.span, message));
             None
         }
     }
