@@ -186,18 +186,18 @@ pub fn attributes() -> Vec<String> {
     language::table::paths()
 }
 
+/// The path of every key that is ours: in Compose files, as in `services.*.x-evenkeel.gate.tcp`, and in our own files,
+/// as in `evenkeel.yaml:tiers`.
+pub fn own_attributes() -> Vec<String> {
+    keys::own_paths()
+}
+
 /// The environments of a repository, by name.
 ///
 /// # Errors
 /// When there is none, or the folder can't be read.
 pub fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, Report> {
     project::environments(tree)
-}
-
-/// Every key that may be written in a Compose file and in our own files, outermost first: `services.*.ports.*.target`,
-/// `evenkeel.yaml:tiers`. A `*` stands for an item of a list and for a key of the user's own.
-pub fn attributes() -> Vec<String> {
-    language::attributes::all()
 }
 
 fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desired, Settings)> {
