@@ -70,9 +70,10 @@ pub(crate) fn files(
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         profiles.extend(names.map(|name| (name.to_owned(), None)));
     }
-    let (root, active) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
+    let (root, active, unread) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
     Some(Composed {
         root,
+        unread,
         active,
         project: stack.to_string(),
         stack,

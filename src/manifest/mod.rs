@@ -158,7 +158,7 @@ fn composed(request: &Request<'_>, interpolate: bool) -> Result<Model, Report> {
             composed.root.remove("name");
             let name = language::short::text_node(&project, language::model::NOWHERE, None);
             composed.root.entries.insert(0, language::short::entry("name", name));
-            Ok(Model { root: composed.root, profiles, project, warnings })
+            Ok(Model { root: composed.root, unread: composed.unread, profiles, project, warnings })
         }
         // Whoever gives nothing has noted why, so this says only that it was forgotten.
         (None, Ok(_)) => Err(Report::internal("nothing was composed, and no reason was noted")),

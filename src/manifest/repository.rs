@@ -68,9 +68,10 @@ pub(crate) fn repository(
     environment::take_over(&mut root, &around.variables);
     let default_tier = declared.is_none().then(|| only_tier().ok()).flatten();
     let profiles = settings.profiles.into_iter().map(|(name, span)| (name, Some(span))).collect();
-    let (root, active) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
+    let (root, active, unread) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
     Some(Composed {
         root,
+        unread,
         active,
         project: project.name,
         stack,

@@ -18,6 +18,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Ty
         Short::Command if is_scalar && !reading.interpolated => return Some(node),
         Short::Command if is_scalar => words::command(reading, &node)?,
         Short::HealthTest => health_test(reading, node)?,
+        // One variable among ports leaves all of them as they are, as with Compose.
+        Short::Ports if !reading.interpolated && unique::items(&node).iter().any(has_variable) => {
+            return Some(node);
+        }
         Short::Ports => ports::expand(reading, node)?,
         Short::Mount if is_scalar => mounts::expand(reading, &node)?,
         Short::Device if is_scalar => device(reading, &node)?,
@@ -54,6 +58,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Ty
         | Short::One => node,
     };
     reading.value(expanded, long)
+}
+
+fn has_variable(node: &Node) -> bool {
+    node.as_scalar().is_some_and(|scalar| scalar.text.contains('$'))
 }
 
 /// A text node.
