@@ -141,6 +141,22 @@ pub(crate) const ENVIRONMENT: Keys = Keys {
     later: &["hosts", "secrets", "drift", "rollback", "prune", "watch"],
 };
 
+/// The path of every key that is ours.
+pub(crate) fn own_paths() -> Vec<String> {
+    // At the top of a file it says what holds for all services of the file.
+    let mut paths = vec!["x-evenkeel".to_owned(), "services.*.x-evenkeel".to_owned()];
+    for (prefix, keys) in [
+        ("services.*.x-evenkeel.", &EVENKEEL),
+        ("services.*.x-evenkeel.gate.", &GATE),
+        ("services.*.x-evenkeel.gate.http.", &HTTP_GATE),
+        ("evenkeel.yaml:", &PROJECT),
+        ("environment.yaml:", &ENVIRONMENT),
+    ] {
+        paths.extend(keys.known.iter().chain(keys.later).map(|key| format!("{prefix}{key}")));
+    }
+    paths
+}
+
 /// Notes every key of one of our own mappings that isn't known.
 pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
     for entry in &map.entries {

@@ -183,18 +183,24 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Report> {
     }
 }
 
+/// The path of every attribute of a Compose file, with `*` for keys of the user's own and for the items of lists, as in
+/// `services.*.ports.*.target`: the set that the manual and the tests are held against.
+pub fn attributes() -> Vec<String> {
+    language::table::paths()
+}
+
+/// The path of every key that is ours: in Compose files, as in `services.*.x-evenkeel.gate.tcp`, and in our own files,
+/// as in `evenkeel.yaml:tiers`.
+pub fn own_attributes() -> Vec<String> {
+    keys::own_paths()
+}
+
 /// The environments of a repository, by name.
 ///
 /// # Errors
 /// When there is none, or the folder can't be read.
 pub fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, Report> {
     project::environments(tree)
-}
-
-/// Every key that may be written in a Compose file and in our own files, outermost first: `services.*.ports.*.target`,
-/// `evenkeel.yaml:tiers`. A `*` stands for an item of a list and for a key of the user's own.
-pub fn attributes() -> Vec<String> {
-    language::attributes::all()
 }
 
 fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desired, Settings)> {

@@ -326,39 +326,47 @@ fn every_form_of_every_key_is_taken_or_refused_as_the_tables_say() {
     assert!(update || wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn listed() -> Vec<String> {
+/// The keys of the tables, and whether they are honoured.
+fn listed() -> Vec<(String, bool)> {
     let mut listed = Vec::new();
     for (_, _, groups) in tables() {
         for group in &groups {
-            let names = group.keys.keys().map(|name| name.as_str().unwrap());
-            listed.extend(names.map(|name| path(&group.object, name)));
+            for (name, key) in &group.keys {
+                let key: Key = serde_yaml::from_value(key.clone()).unwrap();
+                listed.push((path(&group.object, name.as_str().unwrap()), key.here == HONOURED));
+            }
         }
     }
     listed
 }
 
-/// The keys of the manual: in a section whose title is the path of a mapping, the first column of its tables.
-fn documented(text: &str) -> Vec<String> {
+/// The keys of the manual, and whether it says that they are honoured. They stand in the first column of the tables
+/// below a title that names one or several mappings; a key that isn't honoured says `refused` in the third.
+fn documented(text: &str) -> Vec<(String, bool)> {
     let mut documented = Vec::new();
-    let mut object = None;
+    let mut objects: Vec<&str> = Vec::new();
     for line in text.lines() {
         if let Some(title) = line.strip_prefix('#') {
-            let code = title.split('`').nth(1).map(str::to_owned);
-            object = if title.contains("Top of the file") { Some(String::new()) } else { code };
+            let codes = title.split('`').skip(1).step_by(2);
+            objects = if title.contains("The top of a file") { vec![""] } else { codes.collect() };
         }
-        let cell = line.strip_prefix("| `").and_then(|rest| rest.split_once("` |"));
-        if let (Some(object), Some((names, _))) = (&object, cell) {
-            documented.extend(names.split("`, `").map(|name| path(object, name)));
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [names, _, here, ..] = cells[..] else { continue };
+        let names = names.split('`').skip(1).step_by(2);
+        for name in names {
+            let honoured = !here.starts_with("refused");
+            documented.extend(objects.iter().map(|object| (path(object, name), honoured)));
         }
     }
     documented
 }
 
 #[track_caller]
-fn assert_same(found: Vec<String>, what: &str) {
-    let known: BTreeSet<String> = manifest::attributes().into_iter().collect();
+fn assert_same(found: &[(String, bool)], what: &str) {
+    let known: BTreeSet<String> =
+        manifest::attributes().into_iter().chain(manifest::own_attributes()).collect();
     let count = found.len();
-    let found: BTreeSet<String> = found.into_iter().collect();
+    let found: BTreeSet<String> = found.iter().map(|(path, _)| path.clone()).collect();
     let missing: Vec<_> = known.difference(&found).collect();
     let unknown: Vec<_> = found.difference(&known).collect();
     assert!(missing.is_empty() && unknown.is_empty(), "{what} lacks {missing:#?} and invents {unknown:#?}");
@@ -367,11 +375,17 @@ fn assert_same(found: Vec<String>, what: &str) {
 
 #[test]
 fn the_tables_have_every_key() {
-    assert_same(listed(), "tests/data/attributes");
+    assert_same(&listed(), "tests/data/attributes");
 }
 
 #[test]
-fn the_manual_has_every_key() {
+fn the_manual_has_every_key_and_says_whether_it_is_honoured() {
     let manual = fs::read_to_string(root().join("docs/manifests.md")).unwrap();
-    assert_same(documented(&manual), "docs/manifests.md");
+    let mut documented = documented(&manual);
+    assert_same(&documented, "docs/manifests.md");
+    let mut listed = listed();
+    documented.sort();
+    listed.sort();
+    let wrong: Vec<_> = documented.iter().filter(|said| !listed.contains(said)).collect();
+    assert!(wrong.is_empty(), "the tables say otherwise: {wrong:#?}");
 }

@@ -278,8 +278,13 @@ fn what_is_rendered_resolves_to_the_same() {
         if resolved.desired.environment.is_some() {
             continue; // What is in a repository is not in a single file: tiers, gates, contents.
         }
-        let show = Show { reveal: Reveal::All, folder: "/", interpolated: true };
-        let text = model_of_case(&case).unwrap().to_yaml(&show);
+        let model = model_of_case(&case).unwrap();
+        let show = |reveal| Show { reveal, folder: "/", interpolated: true };
+        let text = model.to_yaml(&show(Reveal::All));
+        // What is sensitive is so because of where it came from, and a rendering comes from elsewhere.
+        if text != model.to_yaml(&show(Reveal::Hidden)) {
+            continue;
+        }
         let again = compose(text, &[]).unwrap();
         assert_eq!(again.desired.services, resolved.desired.services);
         assert_eq!(again.desired.networks, resolved.desired.networks);

@@ -32,4 +32,3 @@ pub(crate) mod graph;
 pub(crate) mod model;
 pub(crate) mod print;
 pub(crate) mod hash;
-pub(crate) mod attributes;
