@@ -24,7 +24,7 @@ pub(super) async fn render(global: &Global, args: &RenderArgs, output: Output) -
     match names(args, &model, &show) {
         Some(names) if output.json => output.value(&serde_json::Value::from(names)),
         Some(names) => {
-            output.data(&names.iter().map(|name| format!("{name}\n")).collect::<Vec<_>>().concat())
+            output.data(&names.iter().map(|name| format!("{name}\n")).collect::<Vec<_>>().concat());
         }
         None if output.json || args.format == RenderFormat::Json => output.value(&model.to_json(&show)),
         None => output.data(&model.to_yaml(&show)),

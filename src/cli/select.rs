@@ -144,7 +144,9 @@ impl Selection {
     ) -> Result<Resolved, Report> {
         let mut resolved =
             manifest::resolve(&self.request(environment, missing)).map_err(|report| self.seen(report))?;
-        resolved.warnings.iter_mut().for_each(|warning| self.see(warning));
+        for warning in &mut resolved.warnings {
+            self.see(warning);
+        }
         Ok(resolved)
     }
 
@@ -240,7 +242,9 @@ pub(super) async fn model(
         let model =
             selection.compose(environment, missing, interpolate).map_err(|report| laid_out(&report))?;
         let mut warnings = model.warnings().to_vec();
-        warnings.iter_mut().for_each(|warning| selection.see(warning));
+        for warning in &mut warnings {
+            selection.see(warning);
+        }
         Ok::<_, anyhow::Error>((model, warnings, selection.folder))
     })
     .await??;

@@ -200,14 +200,12 @@ fn bind(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> 
 /// Files that are given by name lie in no repository: the tree is the host's own, from its root, and a relative source
 /// is a path on the host, as with Compose.
 fn on_host(cx: &mut Context<'_>, node: &Node, source: &str) -> Option<MountSource> {
-    match RepoPath::root().join(source) {
-        Ok(path) => Some(MountSource::Bind(format!("/{}", path.as_str()))),
-        Err(_) => {
-            let message = "the source of this mount leads above the root of the host";
-            cx.note(Problem::error("outside", node.span, message));
-            None
-        }
+    if let Ok(path) = RepoPath::root().join(source) {
+        return Some(MountSource::Bind(format!("/{}", path.as_str())));
     }
+    let message = "the source of this mount leads above the root of the host";
+    cx.note(Problem::error("outside", node.span, message));
+    None
 }
 
 fn from_repository(cx: &mut Context<'_>, node: &Node, source: &str) -> Result<Option<MountSource>, Wrong> {
