@@ -12,6 +12,7 @@ mod agent;
 mod apply;
 mod attributes;
 mod cli;
+mod compose;
 mod connecting;
 mod demo;
 mod docker;
