@@ -10,7 +10,7 @@ use super::language::{check, complete, environment, graph, references};
 use super::node::{Map, Node, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
-use super::{Input, MissingVariables, Request, given_files, repository};
+use super::{Given, Input, MissingVariables, Request, given_files, repository};
 use crate::model::name::{EnvironmentName, StackName, TierName};
 use crate::model::tree::RepoPath;
 
@@ -24,6 +24,8 @@ const PLACEHOLDER: &str = "placeholder";
 pub(crate) struct Composed {
     /// The whole in the long form, with nothing left unsaid.
     pub(crate) root: Map,
+    /// What services say themselves where files of variables or labels say more, by name.
+    pub(crate) unread: BTreeMap<String, Map>,
     /// The services that run.
     pub(crate) active: BTreeSet<String>,
     pub(crate) project: String,
@@ -48,9 +50,18 @@ pub(crate) fn collect(problems: &mut Problems, request: &Request<'_>, interpolat
         Input::Repository { environment } => {
             repository::repository(problems, request, environment, interpolate)
         }
-        Input::Files { files: paths, default_project } => {
-            given_files::files(problems, request, (paths, default_project), interpolate)
+        Input::Files { files, default_project } => {
+            let given = Given {
+                files: files.clone(),
+                project: None,
+                default_project: default_project.clone(),
+                folder: None,
+                env_files: Vec::new(),
+                profiles: Vec::new(),
+            };
+            given_files::files(problems, request, &given, interpolate)
         }
+        Input::Given(given) => given_files::files(problems, request, given, interpolate),
     }
 }
 
@@ -67,14 +78,20 @@ pub(crate) fn finished(
     around: &Surroundings<'_>,
     stack: &str,
     profiles: &BTreeMap<String, Option<Span>>,
-) -> (Map, BTreeSet<String>) {
+) -> (Map, BTreeSet<String>, BTreeMap<String, Map>) {
     check::check(loading.problems, &root, &FILE, root.span);
     let mut root = into_map(root);
     complete::complete(&mut root, stack, &around.base);
     let active = complete::active(&root, &profiles.keys().cloned().collect());
     let problems = &mut *loading.problems;
+    let mut unread = BTreeMap::new();
     for entry in complete::section(&mut root, "services").into_iter().flat_map(|map| &mut map.entries) {
         if let (true, Some(service)) = (active.contains(&entry.key.text), entry.value.as_map_mut()) {
+            let files = ["env_file", "label_file"].iter().any(|key| service.get(key).is_some());
+            if files {
+                let own = ["environment", "labels"].iter().filter_map(|key| service.entry(key).cloned());
+                unread.insert(entry.key.text.clone(), Map { entries: own.collect() });
+            }
             environment::read_files(problems, loading.tree, service, &around.variables);
         }
     }
@@ -82,7 +99,7 @@ pub(crate) fn finished(
     check::resources(problems, &root);
     references::check(problems, &root, &active);
     graph::check(problems, &root, &active, around.variables.environment_file.is_some());
-    (root, active)
+    (root, active, unread)
 }
 
 pub(crate) fn only_tier() -> Result<TierName, crate::model::name::NameError> {

@@ -88,20 +88,6 @@ pub(crate) fn read(
     }
 }
 
-/// Reads the `.env` beside a Compose file. Git should not hold it, so all that it says is sensitive.
-pub(crate) fn beside(
-    problems: &mut Problems,
-    path: &RepoPath,
-    bytes: &[u8],
-    host: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut known = BTreeMap::new();
-    let file = File { path, bytes, format: Format::Dotenv, taint: Taint::Sensitive };
-    let lookup = |name: &str| host.get(name).map(|text| (text.as_str(), Taint::Sensitive));
-    read(problems, &file, &lookup, &mut known);
-    known.into_iter().map(|(name, held)| (name, held.text)).collect()
-}
-
 fn point(path: &RepoPath, text: &str, at: usize) -> At {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

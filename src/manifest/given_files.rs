@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::collect::{Composed, base, finished, only_tier, placeholder};
 use super::compose_file;
+use super::dotenv::{self, File, Format, Held};
 use super::language::environment;
 use super::language::files::{Loading, Surroundings, put};
 use super::language::places;
-use super::node::Node;
+use super::node::{Node, Taint};
 use super::problem::{Problem, Problems};
 use super::variables::{Lookup, Variables};
-use super::{Request, dotenv};
+use super::{Given, Request};
 use crate::model::name::StackName;
 use crate::model::tree::{RepoPath, TreeError};
 
@@ -18,29 +19,35 @@ use crate::model::tree::{RepoPath, TreeError};
 pub(crate) fn files(
     problems: &mut Problems,
     request: &Request<'_>,
-    (files, default_project): (&[RepoPath], &str),
+    given: &Given,
     interpolate: bool,
 ) -> Option<Composed> {
+    let Given { files, project, default_project, folder, env_files, profiles } = given;
     let Some(first) = files.first() else {
         problems.add(Problem::error("no-files", &RepoPath::root(), "no Compose file is given"));
         return None;
     };
-    let folder = first.parent();
+    let folder = folder.clone().unwrap_or_else(|| first.parent());
     let variables = Variables {
         own: BTreeMap::new(),
         declared: BTreeMap::new(),
         host: request.host_variables,
-        dotenv: dotenv_beside(problems, request, &folder),
+        dotenv: dotenv(problems, request, &folder, env_files),
         placeholder: placeholder(request.missing),
         environment_file: None,
     };
     let base = base(request, places::join(".", folder.as_str()));
     let mut around = Surroundings { base, variables, trail: Vec::new() };
-    let mut loading = Loading { problems, tree: request.tree, interpolate };
+    let mut loading = Loading { problems, tree: request.tree, interpolate, included: 0 };
     let read: Vec<(&RepoPath, Vec<Node>)> =
         files.iter().filter_map(|path| Some((path, loading.documents(path)?))).collect();
     let documents = || read.iter().flat_map(|(_, documents)| documents);
-    let stack = stack_of(loading.problems, &around.variables, documents().collect(), default_project)?;
+    let stack = stack_of(
+        loading.problems,
+        &around.variables,
+        documents().collect(),
+        (project.as_deref(), default_project),
+    )?;
     around.variables.own.insert("COMPOSE_PROJECT_NAME".to_owned(), stack.to_string());
     let mut root: Option<Node> = None;
     for (path, documents) in read {
@@ -56,16 +63,17 @@ pub(crate) fn files(
     let mut root = root?;
     environment::take_over(&mut root, &around.variables);
     let tier = only_tier().ok()?;
-    let profiles = match around.variables.lookup("COMPOSE_PROFILES") {
-        Lookup::Known { text, taint: _ } => {
-            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-            names.map(|name| (name.to_owned(), None)).collect()
-        }
-        Lookup::Unknown => BTreeMap::new(),
-    };
-    let (root, active) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
+    let mut profiles: BTreeMap<String, _> = profiles.iter().map(|name| (name.clone(), None)).collect();
+    if let (true, Lookup::Known { text, taint: _ }) =
+        (profiles.is_empty(), around.variables.lookup("COMPOSE_PROFILES"))
+    {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        profiles.extend(names.map(|name| (name.to_owned(), None)));
+    }
+    let (root, active, unread) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
     Some(Composed {
         root,
+        unread,
         active,
         project: stack.to_string(),
         stack,
@@ -79,20 +87,30 @@ pub(crate) fn files(
     })
 }
 
-fn dotenv_beside(
+/// The variables of the files that are named, or of `.env` in the folder, which need not be there.
+fn dotenv(
     problems: &mut Problems,
     request: &Request<'_>,
     folder: &RepoPath,
+    env_files: &[RepoPath],
 ) -> BTreeMap<String, String> {
-    let Ok(path) = folder.join(".env") else { return BTreeMap::new() };
-    match request.tree.read(&path) {
-        Ok(file) => dotenv::beside(problems, &path, &file.bytes, request.host_variables),
-        Err(TreeError::NotFound(_)) => BTreeMap::new(),
-        Err(error) => {
-            problems.add(Problem::error("unreadable", &path, error.to_string()));
-            BTreeMap::new()
-        }
+    let beside = folder.join(".env").ok().filter(|_| env_files.is_empty());
+    let mut known = BTreeMap::new();
+    for path in env_files.iter().chain(&beside) {
+        let bytes = match request.tree.read(path) {
+            Ok(file) => file.bytes,
+            Err(TreeError::NotFound(_)) if env_files.is_empty() => continue,
+            Err(error) => {
+                problems.add(Problem::error("unreadable", path, error.to_string()));
+                continue;
+            }
+        };
+        let file = File { path, bytes: &bytes, format: Format::Dotenv, taint: Taint::Sensitive };
+        let host =
+            |name: &str| request.host_variables.get(name).map(|text| (text.as_str(), Taint::Sensitive));
+        dotenv::read(problems, &file, &host, &mut known);
     }
+    known.into_iter().map(|(name, Held { text, taint: _ })| (name, text)).collect()
 }
 
 /// The stack's name, as with Compose: `COMPOSE_PROJECT_NAME`, else `name` of the last file that says one, else the
@@ -101,20 +119,21 @@ fn stack_of(
     problems: &mut Problems,
     variables: &Variables<'_>,
     files: Vec<&Node>,
-    default_project: &str,
+    (given, default_project): (Option<&str>, &str),
 ) -> Option<StackName> {
     let set = match variables.lookup("COMPOSE_PROJECT_NAME") {
         Lookup::Known { text, taint: _ } if !text.is_empty() => Some(text.to_owned()),
         Lookup::Known { .. } | Lookup::Unknown => None,
     };
-    let said = files.into_iter().rev().find_map(|file| file.as_map()?.get("name"));
+    let filled = |node: &&Node| node.as_scalar().is_none_or(|scalar| !scalar.text.is_empty());
+    let said = files.into_iter().rev().find_map(|file| file.as_map()?.get("name").filter(filled));
     let said = said.and_then(|node| {
         let mut node = node.clone();
         super::interpolate::fill(problems, variables, &mut node);
         // What is no text is refused where the file is read.
         node.as_scalar().map(|scalar| fit(&scalar.text))
     });
-    let parsed = set.or(said).unwrap_or_else(|| fit(default_project)).parse();
+    let parsed = given.map(str::to_owned).or(set).or(said).unwrap_or_else(|| fit(default_project)).parse();
     if let Err(error) = &parsed {
         problems.add(
             Problem::error("bad-name", &RepoPath::root(), format!("the project has no usable name: {error}"))

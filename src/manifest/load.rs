@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag}
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::{Offsets, Span};
-use super::{merge_keys, syntax, tokens, weight};
+use super::{merge_keys, syntax, tags, tokens, weight};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
@@ -47,11 +47,17 @@ pub(crate) fn load_all(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>)
     };
     let file = problems.sources.get(source)?.clone();
     let unwanted = unwanted_character(&file.text, source).or_else(|| too_many_tokens(&file.text, path));
-    let expanded = unwanted
-        .map_or_else(|| read(&file.text, source), Err)
-        .and_then(|mut documents| documents.iter_mut().try_for_each(merge_keys::expand).map(|()| documents));
+    let read = unwanted.map_or_else(|| read(&file.text, source), Err);
+    let expanded = read.and_then(|(mut documents, notes)| {
+        documents.iter_mut().try_for_each(merge_keys::expand).map(|()| (documents, notes))
+    });
     match expanded {
-        Ok(documents) => Some(documents),
+        Ok((documents, notes)) => {
+            for note in notes {
+                problems.add(note);
+            }
+            Some(documents)
+        }
         Err(problem) => {
             problems.add(*problem);
             None
@@ -127,10 +133,12 @@ struct Reading<'t> {
     anchors: BTreeMap<usize, Node>,
     /// What the tree takes so far, in bytes.
     size: usize,
+    /// What is worth a look.
+    notes: Vec<Problem>,
     root: Option<Node>,
 }
 
-fn read(text: &str, source: u32) -> Result<Vec<Node>, Fatal> {
+fn read(text: &str, source: u32) -> Result<(Vec<Node>, Vec<Problem>), Fatal> {
     let mut reading = Reading {
         text,
         source,
@@ -138,6 +146,7 @@ fn read(text: &str, source: u32) -> Result<Vec<Node>, Fatal> {
         frames: Vec::new(),
         anchors: BTreeMap::new(),
         size: 0,
+        notes: Vec::new(),
         root: None,
     };
     let mut documents = Vec::new();
@@ -154,7 +163,7 @@ fn read(text: &str, source: u32) -> Result<Vec<Node>, Fatal> {
     if documents.is_empty() {
         documents.push(Node { span: bytes_span(source, 0, 0), tag: None, value: Value::Null });
     }
-    Ok(documents)
+    Ok((documents, reading.notes))
 }
 
 impl Reading<'_> {
@@ -180,10 +189,8 @@ impl Reading<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                // `!!str` says of a text what quotes would say.
-                let is_text = tag.as_deref().is_some_and(|tag| is_core(tag) && tag.suffix == "str");
-                let style = if is_text { ScalarStyle::DoubleQuoted } else { style };
-                let tag = merge_tag(tag.as_deref(), span)?;
+                let style = tags::style(tag.as_deref(), style);
+                let tag = self.tag(tag.as_deref(), span)?;
                 self.scalar((text.into_owned(), style), anchor, tag, span)
             }
             Event::Alias(anchor) => self.alias(anchor, span),
@@ -203,6 +210,12 @@ impl Reading<'_> {
         }
     }
 
+    fn tag(&mut self, tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
+        let (tag, note) = tags::read(tag, span)?;
+        self.notes.extend(note);
+        Ok(tag)
+    }
+
     fn awaits_key(&self) -> bool {
         matches!(self.frames.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
     }
@@ -215,7 +228,7 @@ impl Reading<'_> {
             let message = format!("the file is nested deeper than {DEPTH_MAX} levels");
             return Err(fatal("too-deep", span, message));
         }
-        let tag = merge_tag(tag, span)?;
+        let tag = self.tag(tag, span)?;
         self.frames.push(Frame { span, anchor, tag, content });
         Ok(())
     }
@@ -251,7 +264,7 @@ impl Reading<'_> {
             if plain && span.start == span.end {
                 return Err(fatal("empty-key", span, "a key is missing before this colon"));
             }
-            let meaning = if plain { plain_meaning(&text) } else { "a text" };
+            let meaning = if plain { tags::plain_meaning(&text) } else { "a text" };
             if meaning != "a text" {
                 let message = format!("a key must be a text, and this is {meaning}");
                 let hint = format!("put it into quotes: \"{text}\"");
@@ -346,32 +359,4 @@ fn copied(size: usize, node: &Node, span: Span) -> Result<usize, Fatal> {
         return Err(fatal("alias-budget", span, message));
     }
     Ok(size)
-}
-
-/// Whether a tag is one of YAML's own, as `!!str`.
-fn is_core(tag: &Tag) -> bool {
-    tag.handle == "tag:yaml.org,2002:"
-        && matches!(tag.suffix.as_str(), "str" | "int" | "float" | "bool" | "null" | "map" | "seq")
-}
-
-/// What a text without quotes is, with its article.
-fn plain_meaning(text: &str) -> &'static str {
-    if matches!(text, "~" | "null" | "Null" | "NULL") {
-        return "nothing";
-    }
-    Scalar { text: text.to_owned(), plain: true, taint: Taint::Literal }.kind()
-}
-
-fn merge_tag(tag: Option<&Tag>, span: Span) -> Result<Option<MergeTag>, Fatal> {
-    match tag {
-        None => Ok(None),
-        Some(tag) if is_core(tag) => Ok(None),
-        Some(tag) if tag.handle == "!" && tag.suffix == "reset" => Ok(Some(MergeTag::Reset)),
-        Some(tag) if tag.handle == "!" && tag.suffix == "override" => Ok(Some(MergeTag::Override)),
-        Some(tag) => {
-            Err(Box::new(Problem::error("tag", span, format!("the tag `{tag}` is not known here")).hint(
-                "only `!reset` and `!override` are, in override files; quote a text that begins with `!`",
-            )))
-        }
-    }
 }

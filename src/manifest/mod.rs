@@ -17,6 +17,7 @@ mod node;
 mod tokens;
 mod weight;
 mod load;
+mod tags;
 mod syntax;
 mod merge_keys;
 mod keys;
@@ -81,6 +82,25 @@ pub enum Input {
         /// What the stack is called when no file has a `name`; made fit as Compose does.
         default_project: String,
     },
+    /// Compose files with the options that Compose has.
+    Given(Given),
+}
+
+/// Compose files with everything else that Compose lets one say about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The files, at least one, the later merged over the earlier.
+    pub files: Vec<RepoPath>,
+    /// What the stack is called whatever the files say.
+    pub project: Option<String>,
+    /// What the stack is called when nothing else says it; made fit as Compose does.
+    pub default_project: String,
+    /// What relative paths are relative to: the folder of the first file unless said.
+    pub folder: Option<RepoPath>,
+    /// Files of variables, the later over the earlier: `.env` in the folder unless said.
+    pub env_files: Vec<RepoPath>,
+    /// Profiles to activate, instead of those of the variable `COMPOSE_PROFILES`.
+    pub profiles: Vec<String>,
 }
 
 /// What becomes of a variable that is declared `{from: host}` when the host doesn't have it.
@@ -140,7 +160,7 @@ fn composed(request: &Request<'_>, interpolate: bool) -> Result<Model, Report> {
             composed.root.remove("name");
             let name = language::short::text_node(&project, language::model::NOWHERE, None);
             composed.root.entries.insert(0, language::short::entry("name", name));
-            Ok(Model { root: composed.root, profiles, project, warnings })
+            Ok(Model { root: composed.root, unread: composed.unread, profiles, project, warnings })
         }
         // Whoever gives nothing has noted why, so this says only that it was forgotten.
         (None, Ok(_)) => Err(Report::internal("nothing was composed, and no reason was noted")),
@@ -160,6 +180,12 @@ pub fn resolve(request: &Request<'_>) -> Result<Resolved, Report> {
         // Whoever gives nothing has noted why, so this says only that it was forgotten.
         (None, Ok(_)) => Err(Report::internal("nothing was resolved, and no reason was noted")),
     }
+}
+
+/// The path of every attribute of a Compose file, with `*` for keys of the user's own and for the items of lists, as in
+/// `services.*.ports.*.target`: the set that the manual and the tests are held against.
+pub fn attributes() -> Vec<String> {
+    language::table::paths()
 }
 
 /// The environments of a repository, by name.

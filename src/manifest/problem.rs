@@ -89,8 +89,15 @@ const PROBLEMS_MAX: usize = 500;
 const HINTS_MAX: usize = 100;
 
 /// What is said about the absence of a thing, which may stand in a file that could not be read.
-const ABSENCES: [&str; 5] =
-    ["missing-dependency", "undeclared-network", "undeclared-volume", "no-services", "unknown-profile"];
+const ABSENCES: [&str; 7] = [
+    "missing-dependency",
+    "undeclared-network",
+    "undeclared-volume",
+    "no-services",
+    "unknown-profile",
+    "no-image",
+    "undeclared",
+];
 
 /// All that was read and all that was found in it.
 #[derive(Debug, Default)]
@@ -101,6 +108,8 @@ pub(crate) struct Problems {
     known: BTreeSet<String>,
     spoiled: BTreeSet<Span>,
     incomplete: bool,
+    /// Whether it is of no matter that something can't be honoured, for it doesn't run.
+    idle: bool,
     /// Errors and warnings, kept or not.
     counts: [usize; 2],
     /// Bytes that variables have added.
@@ -112,7 +121,7 @@ impl Problems {
     pub(crate) fn add(&mut self, problem: Problem) {
         let Problem { code, severity, at, message, label, related, hint } = problem;
         let spoiled = matches!(&at, At::Span(span) if self.spoiled.contains(span));
-        if spoiled || (self.incomplete && ABSENCES.contains(&code)) {
+        if spoiled || (self.incomplete && ABSENCES.contains(&code)) || (self.idle && code == "not-honoured") {
             return;
         }
         let number = match severity {
@@ -166,6 +175,11 @@ impl Problems {
     /// Whether hints are still wanted: after so many problems nobody reads them, and finding a good one costs time.
     pub(crate) fn wants_hints(&self) -> bool {
         self.counts.iter().sum::<usize>() < HINTS_MAX
+    }
+
+    /// Says whether what is looked at next doesn't run, so that it need not be honoured.
+    pub(crate) fn idle(&mut self, idle: bool) {
+        self.idle = idle;
     }
 
     /// Whether an error was found.

@@ -55,7 +55,7 @@ pub(crate) fn repository(
         environment_file: Some(project::environment_path(environment).to_string()),
     };
     let around = Surroundings { base: base(request, ".".to_owned()), variables, trail: Vec::new() };
-    let mut loading = Loading { problems, tree: request.tree, interpolate };
+    let mut loading = Loading { problems, tree: request.tree, interpolate, included: 0 };
     let mut foreign = Vec::new();
     let (mut root, folders) = manifests(&mut loading, &around, &mut foreign);
     let declared = settings.tiers.or(project.tiers);
@@ -68,9 +68,10 @@ pub(crate) fn repository(
     environment::take_over(&mut root, &around.variables);
     let default_tier = declared.is_none().then(|| only_tier().ok()).flatten();
     let profiles = settings.profiles.into_iter().map(|(name, span)| (name, Some(span))).collect();
-    let (root, active) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
+    let (root, active, unread) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
     Some(Composed {
         root,
+        unread,
         active,
         project: project.name,
         stack,

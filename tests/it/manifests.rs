@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod attributes;
+mod listing;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -45,7 +45,7 @@ fn wanted(of: &Type) -> &'static str {
         Type::Map(_) | Type::Object(_) => "a mapping",
         Type::Pairs(_) => "a mapping or a list of `NAME=value`",
         Type::Flag | Type::Truth => "`true` or `false`",
-        Type::Whole(..) | Type::Cut | Type::Decimal => "a number",
+        Type::Whole(..) | Type::Cut | Type::Decimal | Type::Unquoted(_) => "a number",
         Type::Size(_) => "a size",
         Type::Duration => "a duration",
         Type::Path(_) => "a path",
@@ -103,6 +103,13 @@ fn is_external(map: &Map) -> bool {
 fn content(problems: &mut Problems, entry: &Entry, what: &str, keys: &[&str]) {
     let Some(map) = entry.value.as_map() else { return };
     let list = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    // An environment variable without a name is none.
+    let nameless = map.get("environment").and_then(Node::as_scalar).filter(|scalar| scalar.text.is_empty());
+    if what == "secret" && nameless.is_some() && map.get("file").is_none() && !is_external(map) {
+        let message = format!("the secret `{}` has no content", entry.key.text);
+        problems
+            .add(Problem::error("missing-key", entry.key.span, message).hint(format!("say one of {list}")));
+    }
     let said: Vec<&Entry> = keys.iter().filter_map(|key| map.entry(key)).collect();
     match said.as_slice() {
         [] if !is_external(map) => {

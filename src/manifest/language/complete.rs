@@ -66,6 +66,10 @@ fn service(map: &mut Map, span: Span, base: &Base) {
     {
         put(deploy, "replicas", scale);
     }
+    // Of servers only those that are named count.
+    if let Some(Value::List(items)) = map.get_mut("dns").map(|node| &mut node.value) {
+        items.retain(|item| item.as_scalar().is_none_or(|scalar| !scalar.text.is_empty()));
+    }
     dependencies(map, span);
     let own_network = map.get("network_mode").is_some() || map.get("provider").is_some();
     let joined = map.get("networks").and_then(Node::as_map).is_some_and(|map| !map.entries.is_empty());
@@ -206,7 +210,7 @@ fn named(entry: &mut Entry, project: &str) {
     let key = entry.key.text.clone();
     let span = entry.key.span;
     let Some(map) = entry.value.as_map_mut() else { return };
-    if said(map, "name").is_some_and(|name| !name.is_empty()) {
+    if said(map, "name").is_some() {
         return;
     }
     let external = said(map, "external") == Some("true");
@@ -224,7 +228,11 @@ pub(crate) fn active(root: &Map, profiles: &BTreeSet<String>) -> BTreeSet<String
             entry.value.as_map().and_then(|map| map.get("profiles")).map(unique::items).unwrap_or_default();
         of.is_empty()
             || profiles.contains("*")
-            || of.iter().filter_map(Node::as_scalar).any(|scalar| profiles.contains(&scalar.text))
+            // A profile without a name is one that is always on.
+            || of
+                .iter()
+                .filter_map(Node::as_scalar)
+                .any(|scalar| scalar.text.is_empty() || profiles.contains(&scalar.text))
     };
     services.into_iter().flat_map(|map| &map.entries).filter(on).map(|entry| entry.key.text.clone()).collect()
 }

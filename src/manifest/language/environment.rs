@@ -1,6 +1,6 @@
 //! The environment and labels of services: values that are taken over from outside, and files of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::dotenv::{self, Format, Held};
 use super::super::node::{Entry, Key, Map, Node, Scalar, Taint, Value};
@@ -160,8 +160,9 @@ fn put_below(service: &mut Map, key: &str, held: &BTreeMap<String, Held>, at: Op
         service.entries.push(Entry { key: Key { text: key.to_owned(), span }, value });
     }
     let Some(map) = service.get_mut(key).and_then(Node::as_map_mut) else { return };
+    let known: BTreeSet<String> = map.entries.iter().map(|entry| entry.key.text.clone()).collect();
     for (name, Held { text, taint }) in held {
-        if map.entry(name).is_none() {
+        if !known.contains(name) {
             let value = Value::Scalar(Scalar { text: text.clone(), plain: false, taint: *taint });
             let value = Node { span, tag: None, value };
             map.entries.push(Entry { key: Key { text: name.clone(), span }, value });

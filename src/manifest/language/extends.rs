@@ -23,7 +23,7 @@ const CHAIN_MAX: usize = 100;
 struct Services {
     base: Base,
     /// As they stand there, where only those that are asked for are read.
-    raw: Map,
+    raw: BTreeMap<String, Node>,
     /// In the long form, with what they extend.
     done: BTreeMap<String, Option<Node>>,
 }
@@ -53,7 +53,7 @@ pub(crate) fn apply(loading: &mut Loading<'_>, root: &mut Node, path: &RepoPath,
     if !services.entries.iter().any(|entry| entry.value.as_map().is_some_and(extends)) {
         return;
     }
-    let own = Services { base: around.base.clone(), raw: services.clone(), done: BTreeMap::new() };
+    let own = Services { base: around.base.clone(), raw: by_name(services), done: BTreeMap::new() };
     let files = BTreeMap::from([(path.clone(), Some(own))]);
     let mut extending = Extending { loading, around, files, own: path.clone(), trail: Vec::new() };
     for entry in &mut services.entries {
@@ -69,6 +69,10 @@ pub(crate) fn apply(loading: &mut Loading<'_>, root: &mut Node, path: &RepoPath,
             extending.loading.problems.incomplete();
         }
     }
+}
+
+fn by_name(services: &Map) -> BTreeMap<String, Node> {
+    services.entries.iter().map(|entry| (entry.key.text.clone(), entry.value.clone())).collect()
 }
 
 impl Extending<'_, '_, '_> {
@@ -121,8 +125,8 @@ impl Extending<'_, '_, '_> {
             return self.refuse(Problem::error("too-deep", wanted.span, message));
         }
         let known = self.files.get(&other)?.as_ref()?;
-        if known.raw.entry(&wanted_name).is_none() {
-            let names = known.raw.entries.iter().map(|entry| entry.key.text.as_str());
+        if !known.raw.contains_key(&wanted_name) {
+            let names = known.raw.keys().map(String::as_str);
             let hint = suggestion(&wanted_name, names);
             let message = format!("there is no service `{wanted_name}` in {other} to extend");
             let problem = Problem::error("missing-service", wanted.span, message);
@@ -157,16 +161,16 @@ impl Extending<'_, '_, '_> {
         if let Err(error) = self.loading.tree.read(file) {
             return self.refuse(Problem::error("unreadable", span, error.to_string()));
         }
-        let mut raw = Map::default();
+        let mut raw = BTreeMap::new();
         for document in self.loading.documents(file)? {
             let Value::Map(mut map) = document.value else { continue };
             let Some(services) = map.remove("services") else { continue };
             node_read::map(self.loading.problems, &services.value)?;
             if let Value::Map(services) = services.value.value {
-                raw.entries.extend(services.entries);
+                raw.extend(by_name(&services));
             }
         }
-        if raw.entries.is_empty() {
+        if raw.is_empty() {
             let message = format!("{file} has no services to extend");
             return self.refuse(Problem::error("missing-service", span, message));
         }

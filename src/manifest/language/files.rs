@@ -22,6 +22,8 @@ pub(crate) struct Loading<'a> {
     pub(crate) tree: &'a dyn FileTree,
     /// Whether variables are filled in.
     pub(crate) interpolate: bool,
+    /// How many files were included so far.
+    pub(crate) included: usize,
 }
 
 /// What a file is read with.

@@ -13,6 +13,9 @@ use crate::model::tree::{RepoPath, TreeError};
 /// Most files that may include one another in a row.
 const DEPTH_MAX: usize = 32;
 
+/// Most files that may be included, one that is included twice counted twice.
+const FILES_MAX: usize = 1_000;
+
 /// What is put beside what the file itself declares.
 const SECTIONS: [&str; 6] = ["services", "networks", "volumes", "configs", "secrets", "models"];
 
@@ -67,6 +70,12 @@ fn one(
         loading
             .problems
             .add(Problem::error("cycle", first_span, message).hint("remove one of these `include`"));
+        return None;
+    }
+    loading.included += files.len();
+    if loading.included > FILES_MAX {
+        let message = format!("more than {FILES_MAX} files are included");
+        loading.problems.add(Problem::error("too-many-files", first_span, message));
         return None;
     }
     if trail.len() > DEPTH_MAX {

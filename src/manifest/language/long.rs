@@ -45,8 +45,12 @@ impl Reading<'_> {
             | Type::Whole(..)
             | Type::Cut
             | Type::Decimal
+            | Type::Unquoted(_)
             | Type::Size(_)
             | Type::Duration => {
+                if !self.interpolated {
+                    return Some(anything(node));
+                }
                 let scalar = typed::read(self.problems, &node, of)?;
                 Some(Node { value: Value::Scalar(scalar), ..node })
             }
@@ -116,6 +120,9 @@ impl Reading<'_> {
     fn pairs(&mut self, node: Node, pairs: Pairs) -> Option<Node> {
         if let Some(empty) = node.as_map().and_then(|map| map.entry("")) {
             self.problems.add(Problem::error("bad-name", empty.key.span, "a name can't be empty"));
+        }
+        if !self.interpolated && matches!(node.value, Value::List(_)) {
+            return Some(node);
         }
         let node = short::pairs(self, node)?;
         let kept = matches!(pairs, Pairs::Variable | Pairs::Argument);
@@ -192,7 +199,9 @@ fn anything(mut node: Node) -> Node {
                 let meaning = scalars::plain(&scalar.text);
                 scalar.plain = matches!(meaning, Plain::Flag(_) | Plain::Whole(_))
                     || matches!(meaning, Plain::Decimal(number) if number.is_finite());
-                if let Plain::Decimal(number) = meaning {
+                if meaning == Plain::Date && scalar.text.len() == "2001-12-14".len() {
+                    scalar.text.push_str("T00:00:00Z");
+                } else if let Plain::Decimal(number) = meaning {
                     scalar.text =
                         if number.is_finite() { number.to_string() } else { scalars::shown(number) };
                 } else {

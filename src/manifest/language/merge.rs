@@ -3,6 +3,8 @@
 //! Both are in the long form, so mappings meet by key and the items of lists by what they are known by. `!reset`
 //! removes and `!override` replaces what earlier files say.
 
+use std::collections::BTreeMap;
+
 use super::super::node::{Map, MergeTag, Node, Value};
 use super::types::{Merge, Object, Type, Unique};
 use super::unique;
@@ -76,12 +78,15 @@ fn merge_as(base: &mut Node, mut over: Node, of: &Type, merge: Merge, tags: Tags
 }
 
 fn merge_maps(base: &mut Map, over: Map, of: &Type, tags: Tags) {
+    let mut removed = Vec::new();
+    let places: BTreeMap<String, usize> =
+        base.entries.iter().enumerate().map(|(at, entry)| (entry.key.text.clone(), at)).collect();
     for mut entry in over.entries {
         let name = entry.key.text.as_str();
-        let place = base.entries.iter().position(|known| known.key.text == name);
+        let place = places.get(name).copied();
         if entry.value.tag == Some(MergeTag::Reset) {
             match (place, tags) {
-                (Some(at), Tags::Settled) => drop(base.entries.remove(at)),
+                (Some(at), Tags::Settled) => removed.push(at),
                 (Some(at), Tags::Kept) => base.entries[at] = entry,
                 (None, Tags::Kept) => base.entries.push(entry),
                 (None, Tags::Settled) => {}
@@ -105,6 +110,10 @@ fn merge_maps(base: &mut Map, over: Map, of: &Type, tags: Tags) {
             (Type::Textual(_), Value::Null) => known.value = entry.value,
             _ => merge_as(&mut known.value, entry.value, of, merge, tags),
         }
+    }
+    removed.sort_unstable();
+    for at in removed.into_iter().rev() {
+        base.entries.remove(at);
     }
 }
 

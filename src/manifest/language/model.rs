@@ -1,6 +1,6 @@
 //! The resolved project: the model that `docker compose config` prints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -39,6 +39,8 @@ pub struct Show<'s> {
 pub struct Model {
     /// The active services, and what they use.
     pub(crate) root: Map,
+    /// What services say themselves where files say more, by name.
+    pub(crate) unread: BTreeMap<String, Map>,
     /// The profiles of all services.
     pub(crate) profiles: BTreeSet<String>,
     /// What the project is called.
@@ -60,13 +62,13 @@ impl Model {
 
     /// The model as JSON, the same as that of `docker compose config --format json`.
     pub fn to_json(&self, show: &Show<'_>) -> Json {
-        let printed = Printing { show, format: For::Json }.file(&self.root);
+        let printed = Printing { show, format: For::Json, escaped: show.interpolated }.file(&self.root);
         serde_json::to_value(printed).unwrap_or_default()
     }
 
     /// The model as Compose YAML, which resolves to the same again.
     pub fn to_yaml(&self, show: &Show<'_>) -> String {
-        let printed = Printing { show, format: For::Yaml }.file(&self.root);
+        let printed = Printing { show, format: For::Yaml, escaped: show.interpolated }.file(&self.root);
         serde_yaml::to_string(&printed).unwrap_or_default()
     }
 
@@ -101,10 +103,13 @@ impl Model {
 
     /// The digest of each active service's settings, as Compose computes it, by name.
     pub fn hashes(&self, show: &Show<'_>) -> Vec<(String, String)> {
-        let printing = Printing { show, format: For::Json };
+        let printing = Printing { show, format: For::Json, escaped: false };
         let of = |entry: &Entry| {
             let map = entry.value.as_map()?;
-            Some((entry.key.text.clone(), super::hash::of(&printing, map, &table::SERVICE)))
+            Some((
+                entry.key.text.clone(),
+                super::hash::of(&printing, map, &table::SERVICE, self.unread.get(&entry.key.text)),
+            ))
         };
         self.entries("services").filter_map(of).collect()
     }

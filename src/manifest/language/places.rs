@@ -135,9 +135,7 @@ fn resolve_object(map: &mut Map, object: &Object, base: &Base) {
 }
 
 fn put(scalar: &mut Scalar, base: &Base) {
-    if !scalar.text.is_empty() {
-        scalar.text = base.resolve(&scalar.text);
-    }
+    scalar.text = base.resolve(&scalar.text);
 }
 
 /// The source of a build, which may be somewhere on the net, or another service.
@@ -145,7 +143,7 @@ fn context(scalar: &mut Scalar, base: &Base) {
     const ELSEWHERE: [&str; 7] =
         ["https://", "http://", "git://", "ssh://", "github.com/", "git@", "service:"];
     let text = scalar.text.as_str();
-    if !text.contains("://") && !ELSEWHERE.iter().any(|prefix| text.starts_with(prefix)) {
+    if !text.is_empty() && !text.contains("://") && !ELSEWHERE.iter().any(|prefix| text.starts_with(prefix)) {
         put(scalar, base);
     }
 }

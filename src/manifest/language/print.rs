@@ -20,6 +20,8 @@ pub(crate) enum For {
 pub(crate) struct Printing<'s> {
     pub(crate) show: &'s Show<'s>,
     pub(crate) format: For,
+    /// Whether a `$` is printed as `$$`, so that it is none when it is read again.
+    pub(crate) escaped: bool,
 }
 
 impl Printing<'_> {
@@ -51,6 +53,7 @@ impl Printing<'_> {
             let Attribute { name, holds, printed, .. } = attribute;
             let value = match (printed, map.entry(name)) {
                 (Printed::Never, _) | (Printed::Filled | Printed::Said, None) => continue,
+                (Printed::Always, None) if !self.show.interpolated => continue,
                 (Printed::Always, None) => match (self.format, holds.long()) {
                     (For::Yaml, _) => continue,
                     (For::Json, Type::Object(object)) => self.object(&Map::default(), object),
@@ -145,7 +148,7 @@ impl Printing<'_> {
     }
 
     fn text(&self, text: &str) -> String {
-        if self.show.interpolated { text.replace('$', "$$") } else { text.to_owned() }
+        if self.escaped { text.replace('$', "$$") } else { text.to_owned() }
     }
 }
 

@@ -11,11 +11,17 @@ use super::unique;
 pub(crate) fn check(problems: &mut Problems, root: &Map, active: &BTreeSet<String>) {
     let services = root.get("services").and_then(Node::as_map);
     let mut names: BTreeMap<&str, Span> = BTreeMap::new();
+    let keys = |section: &'static str| {
+        let map = root.get(section).and_then(Node::as_map);
+        let keys = map.into_iter().flat_map(|map| &map.entries).map(|entry| entry.key.text.as_str());
+        (section, keys.collect())
+    };
+    let known: Known<'_> = ["networks", "volumes", "configs", "secrets", "models"].map(keys).into();
     for entry in services.into_iter().flat_map(|map| &map.entries) {
         if active.contains(&entry.key.text)
             && let Some(map) = entry.value.as_map()
         {
-            service(problems, root, entry, map);
+            service(problems, root, &known, (entry, map));
             contradictions(problems, map);
             watches(problems, map);
             let name = map.get("container_name");
@@ -37,6 +43,9 @@ fn said<'m>(map: &'m Map, key: &str) -> Option<&'m str> {
     map.get(key).and_then(Node::as_scalar).map(|scalar| scalar.text.as_str())
 }
 
+/// What each section declares.
+type Known<'n> = BTreeMap<&'static str, BTreeSet<&'n str>>;
+
 /// What is referred to, in the section that would declare it.
 struct Reference<'n> {
     section: &'static str,
@@ -46,8 +55,10 @@ struct Reference<'n> {
     literal: bool,
 }
 
-fn service(problems: &mut Problems, root: &Map, entry: &Entry, map: &Map) {
-    let anything = ["image", "build", "provider"].iter().any(|key| map.entry(key).is_some());
+fn service(problems: &mut Problems, root: &Map, known: &Known<'_>, (entry, map): (&Entry, &Map)) {
+    // What can't be read leaves nothing at its key, and was complained about.
+    let filled = |entry: &Entry| entry.value.as_scalar().is_none_or(|scalar| !scalar.text.is_empty());
+    let anything = ["image", "build", "provider"].iter().any(|key| map.entry(key).is_some_and(filled));
     if !anything {
         let problem = Problem::error("no-image", entry.key.span, "the service has no `image`");
         problems.add(problem.hint("name one: `image: redis:7`"));
@@ -93,17 +104,21 @@ fn service(problems: &mut Problems, root: &Map, entry: &Entry, map: &Map) {
         });
     }
     for reference in found {
-        declared(problems, root, &reference);
+        declared(problems, root, known, &reference);
     }
 }
 
-fn declared(problems: &mut Problems, root: &Map, reference: &Reference<'_>) {
+fn declared(problems: &mut Problems, root: &Map, known: &Known<'_>, reference: &Reference<'_>) {
     let Reference { section, what, name, span, literal } = reference;
-    let known = root.get(section).and_then(Node::as_map);
-    if known.is_some_and(|map| map.entry(name).is_some()) {
+    if known.get(section).is_some_and(|names| names.contains(name)) {
         return;
     }
-    let names = known.into_iter().flat_map(|map| &map.entries).map(|entry| entry.key.text.as_str());
+    let names = root
+        .get(section)
+        .and_then(Node::as_map)
+        .into_iter()
+        .flat_map(|map| &map.entries)
+        .map(|entry| entry.key.text.as_str());
     let similar = || nearest(name, names.filter(|name| *name != "default"));
     let hint = match problems.wants_hints().then(similar).flatten() {
         _ if *what == "volume" && name.contains('/') => "a path must begin with `./` or `/`".to_owned(),
@@ -247,6 +262,14 @@ fn requests(problems: &mut Problems, list: Option<&Node>) {
 }
 
 fn bind_sources(problems: &mut Problems, map: &Map) {
+    for (list, what) in [("configs", "config"), ("secrets", "secret")] {
+        for item in map.get(list).map(unique::items).unwrap_or_default() {
+            if item.as_map().is_some_and(|map| map.entry("source").is_none()) {
+                let message = format!("a {what} of a service needs its name as `source`");
+                problems.add(Problem::error("missing-key", item.span, message));
+            }
+        }
+    }
     for item in map.get("volumes").map(unique::items).unwrap_or_default() {
         let Some(map) = item.as_map() else { continue };
         let empty = said(map, "source").is_none_or(str::is_empty);
@@ -261,7 +284,7 @@ fn watches(problems: &mut Problems, map: &Map) {
     for item in watch.map(unique::items).unwrap_or_default() {
         let Some(map) = item.as_map() else { continue };
         let action = said(map, "action").unwrap_or_default();
-        if !matches!(action, "rebuild" | "restart") && said(map, "target").is_none() {
+        if !matches!(action, "" | "rebuild" | "restart") && said(map, "target").is_none() {
             problems.add(Problem::error(
                 "missing-key",
                 item.span,

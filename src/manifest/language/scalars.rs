@@ -42,7 +42,8 @@ pub(crate) fn plain(text: &str) -> Plain {
 }
 
 fn decimal(text: &str) -> Plain {
-    text.parse().map_or(Plain::Text, Plain::Decimal)
+    // What is too large for a number is a text.
+    text.parse().ok().filter(|number: &f64| number.is_finite()).map_or(Plain::Text, Plain::Decimal)
 }
 
 /// A whole number that fits into 64 bits: decimal, `0x1f`, `0o17`, `0b11`, and `017` as older YAML has it.

@@ -1,5 +1,7 @@
 //! Short forms → long forms.
 
+use std::collections::BTreeMap;
+
 use super::super::node::{Entry, Key, Map, Node, Scalar, Value};
 use super::super::problem::{Problem, Problems};
 use super::super::read;
@@ -7,14 +9,19 @@ use super::super::source::Span;
 use super::long::Reading;
 use super::typed::text_of;
 use super::types::{Short, Type};
-use super::{mounts, ports, words};
+use super::{mounts, ports, unique, words};
 
 /// Reads what may be written shorter than `long`.
 pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Type) -> Option<Node> {
     let is_scalar = matches!(node.value, Value::Scalar(_));
     let expanded = match form {
+        Short::Command if is_scalar && !reading.interpolated => return Some(node),
         Short::Command if is_scalar => words::command(reading, &node)?,
         Short::HealthTest => health_test(reading, node)?,
+        // One variable among ports leaves all of them as they are, as with Compose.
+        Short::Ports if !reading.interpolated && unique::items(&node).iter().any(has_variable) => {
+            return Some(node);
+        }
         Short::Ports => ports::expand(reading, node)?,
         Short::Mount if is_scalar => mounts::expand(reading, &node)?,
         Short::Device if is_scalar => device(reading, &node)?,
@@ -25,6 +32,10 @@ pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Ty
         Short::Include if is_scalar => wrapped(node, "path"),
         Short::Dependencies => names(reading, node, Some("condition")),
         Short::Names => names(reading, node, None),
+        Short::BuildUlimit if is_scalar => {
+            const WHOLE: Type = Type::Whole(i64::MIN, i64::MAX);
+            return reading.value(node, &Type::Unquoted(&WHOLE));
+        }
         Short::Ulimit if is_scalar => return reading.value(node, &Type::Whole(i64::MIN, i64::MAX)),
         Short::Gpus if is_scalar => gpus(reading, node)?,
         Short::Hosts => hosts(reading, node)?,
@@ -41,11 +52,16 @@ pub(crate) fn read(reading: &mut Reading<'_>, node: Node, form: Short, long: &Ty
         | Short::Extends
         | Short::Include
         | Short::Ulimit
+        | Short::BuildUlimit
         | Short::Gpus
         | Short::External
         | Short::One => node,
     };
     reading.value(expanded, long)
+}
+
+fn has_variable(node: &Node) -> bool {
+    node.as_scalar().is_some_and(|scalar| scalar.text.contains('$'))
 }
 
 /// A text node.
@@ -145,17 +161,18 @@ fn names(reading: &mut Reading<'_>, node: Node, condition: Option<&str>) -> Node
     let Node { span, tag, value } = node;
     let Value::List(items) = value else { return Node { span, tag, value } };
     let mut entries: Vec<Entry> = Vec::new();
+    let mut places: BTreeMap<String, Span> = BTreeMap::new();
     for item in items {
         let scalar = match read::text(reading.problems, &item) {
             Some(scalar) => scalar.text.clone(),
             None => continue,
         };
-        if let Some(first) = entries.iter().find(|entry| entry.key.text == scalar) {
+        if let Some(first) = places.insert(scalar.clone(), item.span) {
             let message = format!("`{scalar}` is there twice");
             reading.problems.add(
                 Problem::error("duplicate-key", item.span, message)
                     .label("again here")
-                    .related(first.key.span, "first here"),
+                    .related(first, "first here"),
             );
             continue;
         }
@@ -183,6 +200,7 @@ pub(crate) fn pairs(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
         }
     };
     let mut entries: Vec<Entry> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for item in items {
         let Value::Scalar(scalar) = &item.value else {
             reading.problems.add(
@@ -203,20 +221,18 @@ pub(crate) fn pairs(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
             None => Node { span: value_span, tag: None, value: Value::Null },
         };
         let entry = Entry { key: Key { text: name.to_owned(), span: name_span }, value };
-        match entries.iter().position(|known| known.key.text == name) {
-            Some(at) => {
-                if let Some(first) = entries.get_mut(at) {
-                    let message = format!("`{name}` is there twice, and this one counts");
-                    reading.problems.add(
-                        Problem::warning("duplicate-key", name_span, message)
-                            .label("again here")
-                            .related(first.key.span, "first here"),
-                    );
-                    *first = entry;
-                }
-            }
-            None => entries.push(entry),
-        }
+        let place = *places.entry(name.to_owned()).or_insert(entries.len());
+        let Some(first) = entries.get_mut(place) else {
+            entries.push(entry);
+            continue;
+        };
+        let message = format!("`{name}` is there twice, and this one counts");
+        reading.problems.add(
+            Problem::warning("duplicate-key", name_span, message)
+                .label("again here")
+                .related(first.key.span, "first here"),
+        );
+        *first = entry;
     }
     Some(Node { span, tag, value: Value::Map(Map { entries }) })
 }
@@ -267,6 +283,8 @@ fn hosts(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
         }
     }
     let text = |node: &Node| node.as_scalar().map(|scalar| scalar.text.clone());
+    // A later file may say it again, but nobody says the same twice in one.
+    unique::refused(reading.problems, &found);
     found.sort_by_key(text);
     Some(Node { span, tag, value: Value::List(found) })
 }

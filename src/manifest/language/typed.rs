@@ -2,7 +2,7 @@
 
 use super::super::node::{Node, Scalar, Value};
 use super::super::problem::{Problem, Problems};
-use super::super::read;
+use super::super::read as node_read;
 use super::numbers;
 use super::scalars::{self, Plain};
 use super::types::{Form, Size, Textual, Type};
@@ -18,7 +18,7 @@ pub(crate) fn read(problems: &mut Problems, node: &Node, of: &Type) -> Option<Sc
         }
         Type::Word(words) => {
             let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
-            read::word(problems, node, &words)?;
+            node_read::word(problems, node, &words)?;
             return text(problems, node);
         }
         Type::Textual(kind) => textual(problems, node, *kind),
@@ -27,6 +27,10 @@ pub(crate) fn read(problems: &mut Problems, node: &Node, of: &Type) -> Option<Sc
         Type::Whole(least, most) => whole(node, *least, *most),
         Type::Cut => cut(node),
         Type::Decimal => decimal(node),
+        Type::Unquoted(of) => match node.as_scalar().map(meaning) {
+            Some(Plain::Whole(_) | Plain::Decimal(_)) => return read(problems, node, of),
+            Some(_) | None => Err(Box::new(node_read::wrong_type(node, "a number"))),
+        },
         Type::Size(kind) => size(node, *kind),
         Type::Duration => duration(node),
         Type::Any
@@ -75,7 +79,7 @@ fn plain_of(text: String, from: &Scalar) -> Scalar {
 }
 
 fn scalar<'n>(node: &'n Node, wanted: &str) -> Result<&'n Scalar, Wrong> {
-    node.as_scalar().ok_or_else(|| Box::new(read::wrong_type(node, wanted)))
+    node.as_scalar().ok_or_else(|| Box::new(node_read::wrong_type(node, wanted)))
 }
 
 fn wrong(node: &Node, code: &'static str, message: String, hint: &str) -> Wrong {
@@ -90,11 +94,11 @@ fn unwanted(node: &Node, scalar: &Scalar, wanted: &str) -> Wrong {
 
 fn unquoted(node: &Node, scalar: &Scalar) -> Wrong {
     let hint = format!("put it into quotes: \"{}\"", scalar.text);
-    Box::new(read::wrong_type(node, "a text").hint(hint))
+    Box::new(node_read::wrong_type(node, "a text").hint(hint))
 }
 
 fn text(problems: &mut Problems, node: &Node) -> Option<Scalar> {
-    let scalar = read::text(problems, node)?;
+    let scalar = node_read::text(problems, node)?;
     Some(text_of(scalar.text.clone(), Some(scalar)))
 }
 
@@ -210,7 +214,7 @@ fn flag(node: &Node) -> Result<Scalar, Wrong> {
 fn truth(node: &Node) -> Result<Scalar, Wrong> {
     match node.as_scalar().map(|scalar| (scalar, meaning(scalar))) {
         Some((scalar, Plain::Flag(flag))) => Ok(plain_of(flag.to_string(), scalar)),
-        Some(_) | None => Err(Box::new(read::wrong_type(node, "`true` or `false`"))),
+        Some(_) | None => Err(Box::new(node_read::wrong_type(node, "`true` or `false`"))),
     }
 }
 

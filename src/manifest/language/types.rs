@@ -27,6 +27,8 @@ pub(crate) enum Type {
     Cut,
     /// A number, or a text of one.
     Decimal,
+    /// As the type, and never a text.
+    Unquoted(&'static Type),
     /// Bytes, printed as a text of digits.
     Size(Size),
     /// A duration.
@@ -222,6 +224,8 @@ pub(crate) enum Short {
     Names,
     /// `nofile: 1024`
     Ulimit,
+    /// The same, and never as a text.
+    BuildUlimit,
     /// `gpus: all`
     Gpus,
     /// `external: {name: x}`
@@ -293,6 +297,7 @@ impl Type {
             | Self::Whole(..)
             | Self::Cut
             | Self::Decimal
+            | Self::Unquoted(_)
             | Self::Size(_)
             | Self::Duration
             | Self::Path(_)

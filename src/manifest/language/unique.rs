@@ -1,5 +1,7 @@
 //! Lists in which an item is known by something: a later one takes the place of an earlier one.
 
+use std::collections::BTreeMap;
+
 use super::super::node::{Map, Node, Value};
 use super::super::problem::{Problem, Problems};
 use super::types::Unique;
@@ -10,45 +12,49 @@ pub(crate) fn within(problems: &mut Problems, items: Vec<Node>, unique: Unique) 
     if matches!(unique, Unique::Never | Unique::Subnet) {
         return items;
     }
-    let mut known: Vec<(Option<String>, Node)> = Vec::with_capacity(items.len());
+    let mut known: Vec<Node> = Vec::with_capacity(items.len());
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for item in items {
-        let key = key(&item, unique);
-        let same =
-            key.as_ref().and_then(|key| known.iter().position(|(other, _)| other.as_ref() == Some(key)));
-        match same.and_then(|at| known.get_mut(at)) {
-            Some((_, first)) if unique == Unique::Refused => problems.add(
-                Problem::error("duplicate-item", item.span, "this is in the list twice")
+        let place = key(&item, unique).map(|key| *places.entry(key).or_insert(known.len()));
+        let Some(first) = place.and_then(|at| known.get_mut(at)) else {
+            known.push(item);
+            continue;
+        };
+        if unique == Unique::Refused {
+            problems.add(twice(first, &item));
+            continue;
+        }
+        if !first.says_the_same(&item) {
+            let message = match unique {
+                Unique::Target => "two of these have the same path in the container, and this one counts",
+                _ => "this takes the place of an earlier one",
+            };
+            problems.add(
+                Problem::warning("duplicate-target", item.span, message)
                     .label("again here")
                     .related(first.span, "first here"),
-            ),
-            Some((_, first)) => {
-                if !first.says_the_same(&item) {
-                    let message = match unique {
-                        Unique::Target => {
-                            "two of these have the same path in the container, and this one counts"
-                        }
-                        _ => "this takes the place of an earlier one",
-                    };
-                    problems.add(
-                        Problem::warning("duplicate-target", item.span, message)
-                            .label("again here")
-                            .related(first.span, "first here"),
-                    );
-                }
-                *first = item;
-            }
-            None => known.push((key, item)),
+            );
         }
+        *first = item;
     }
-    known.into_iter().map(|(_, item)| item).collect()
+    known
+}
+
+fn twice(first: &Node, item: &Node) -> Problem {
+    Problem::error("duplicate-item", item.span, "this is in the list twice")
+        .label("again here")
+        .related(first.span, "first here")
 }
 
 /// Appends the items of a later file.
 pub(crate) fn append(items: &mut Vec<Node>, over: Vec<Node>, unique: Unique) {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, item) in items.iter().enumerate() {
+        places.extend(key(item, unique).map(|key| (key, at)));
+    }
     for item in over {
-        let same = key(&item, unique)
-            .and_then(|wanted| items.iter().position(|known| key(known, unique).as_ref() == Some(&wanted)));
-        match same.and_then(|at| items.get_mut(at)) {
+        let place = key(&item, unique).map(|key| *places.entry(key).or_insert(items.len()));
+        match place.and_then(|at| items.get_mut(at)) {
             Some(known) if unique == Unique::Subnet => merge::over(known, item),
             Some(known) if unique != Unique::Refused => *known = item,
             Some(_) | None => items.push(item),
@@ -58,13 +64,11 @@ pub(crate) fn append(items: &mut Vec<Node>, over: Vec<Node>, unique: Unique) {
 
 /// Notes the items that are in a list twice and may not be, once all files are merged.
 pub(crate) fn refused(problems: &mut Problems, items: &[Node]) {
-    for (at, item) in items.iter().enumerate() {
-        if let Some(first) = items[..at].iter().find(|first| first.says_the_same(item)) {
-            problems.add(
-                Problem::error("duplicate-item", item.span, "this is in the list twice")
-                    .label("again here")
-                    .related(first.span, "first here"),
-            );
+    let mut known: BTreeMap<&str, &Node> = BTreeMap::new();
+    for item in items {
+        let Some(scalar) = item.as_scalar() else { continue };
+        if let Some(first) = known.insert(&scalar.text, item) {
+            problems.add(twice(first, item));
         }
     }
 }

@@ -105,9 +105,11 @@ pub(crate) fn lower(problems: &mut Problems, tree: &dyn FileTree, composed: &Com
     }
     let mut services = BTreeMap::new();
     for entry in section("services").into_iter().flat_map(|map| &map.entries) {
+        cx.problems.idle(!composed.active.contains(&entry.key.text));
         if let Some(service) = service::service(&mut cx, entry, composed) {
             services.insert(service.service.name.clone(), service);
         }
+        cx.problems.idle(false);
     }
     expect_completion(&mut services);
     let Context { networks, volumes, contents, read, .. } = cx;

@@ -2,7 +2,7 @@
 
 use super::super::types::{List, Object, Pairs, Path, Short, Size, Textual, Type, Unique, key};
 use super::service::{SOURCE, sources};
-use super::storage::ULIMITS;
+use super::storage::BUILD_ULIMITS;
 use super::{DISTINCT, TEXTS};
 
 /// `services.*.build`
@@ -30,7 +30,7 @@ pub(super) static BUILD: Object = Object {
         key("secrets", sources(&SECRETS)),
         key("shm_size", Type::Size(Size::Whole)),
         key("tags", DISTINCT),
-        key("ulimits", ULIMITS),
+        key("ulimits", BUILD_ULIMITS),
         key("platforms", TEXTS),
         key("privileged", Type::Flag),
     ],

@@ -32,6 +32,47 @@ const ONE_OR_TEXTS: Type = Type::List(&List { item: Type::Text, unique: Unique::
 /// The words of a command.
 const COMMAND: Type = Type::Maybe(&Type::Short(Short::Command, &TEXTS));
 
+/// The path of every attribute, with `*` for the keys of users and the items of lists: `services.*.ports.*.target`.
+pub(crate) fn paths() -> Vec<String> {
+    let mut paths = Vec::new();
+    below("", &FILE, &mut paths);
+    paths
+}
+
+fn below(path: &str, object: &Object, paths: &mut Vec<String>) {
+    for attribute in object.attributes {
+        let dot = if path.is_empty() { "" } else { "." };
+        let own = format!("{path}{dot}{}", attribute.name);
+        paths.push(own.clone());
+        inside(&own, &attribute.holds, paths);
+    }
+}
+
+fn inside(path: &str, of: &Type, paths: &mut Vec<String>) {
+    match of.long() {
+        Type::Object(object) => below(path, object, paths),
+        Type::Map(item) => inside(&format!("{path}.*"), item, paths),
+        Type::List(List { item, .. }) => inside(&format!("{path}.*"), item, paths),
+        Type::Any
+        | Type::Text
+        | Type::Formed(_)
+        | Type::Word(_)
+        | Type::Textual(_)
+        | Type::Flag
+        | Type::Truth
+        | Type::Whole(..)
+        | Type::Cut
+        | Type::Decimal
+        | Type::Unquoted(_)
+        | Type::Size(_)
+        | Type::Duration
+        | Type::Path(_)
+        | Type::Pairs(_)
+        | Type::Short(..)
+        | Type::Maybe(_) => {}
+    }
+}
+
 /// A Compose file.
 pub(crate) static FILE: Object = Object {
     of: "a Compose file",

@@ -77,7 +77,7 @@ pub(crate) static SERVICE: Object = Object {
         key("ports", Type::Short(Short::Ports, &PORTS)),
         key("privileged", Type::Flag),
         key("pull_policy", Type::Formed(Form::PullPolicy)),
-        key("pull_refresh_after", Type::Text),
+        key("pull_refresh_after", Type::Text).hidden(),
         key("read_only", Type::Flag),
         key("restart", Type::Text),
         key("runtime", Type::Text),

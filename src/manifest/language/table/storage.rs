@@ -52,7 +52,7 @@ static VOLUME: Object = Object {
 
 static TMPFS: Object = Object {
     of: "a tmpfs",
-    attributes: &[key("size", Type::Size(Size::Whole)), key("mode", Type::Cut)],
+    attributes: &[key("size", Type::Size(Size::Whole)), key("mode", Type::Unquoted(&Type::Cut))],
     extensible: true,
     lax: false,
 };
@@ -82,8 +82,11 @@ static DEVICE: Object = Object {
     lax: false,
 };
 
-/// `services.*.ulimits` and `services.*.build.ulimits`
+/// `services.*.ulimits`
 pub(super) const ULIMITS: Type = Type::Map(&Type::Short(Short::Ulimit, &Type::Object(&ULIMIT)));
+
+/// `services.*.build.ulimits`
+pub(super) const BUILD_ULIMITS: Type = Type::Map(&Type::Short(Short::BuildUlimit, &Type::Object(&ULIMIT)));
 
 static ULIMIT: Object = Object {
     of: "a limit",
@@ -92,11 +95,13 @@ static ULIMIT: Object = Object {
     lax: false,
 };
 
+const WEIGHED: Type = Type::Whole(0, 65_535);
+
 /// `services.*.blkio_config`
 pub(super) static BLKIO: Object = Object {
     of: "`blkio_config`",
     attributes: &[
-        key("weight", Type::Whole(0, 65_535)),
+        key("weight", Type::Unquoted(&WEIGHED)),
         key("weight_device", WEIGHTS),
         key("device_read_bps", RATES),
         key("device_read_iops", RATES),
@@ -118,7 +123,7 @@ static RATE: Object = Object {
 
 static WEIGHT: Object = Object {
     of: "the weight of a device",
-    attributes: &[key("path", Type::Text).always(), key("weight", Type::Whole(0, 65_535)).always()],
+    attributes: &[key("path", Type::Text).always(), key("weight", Type::Unquoted(&WEIGHED)).always()],
     extensible: false,
     lax: false,
 };
