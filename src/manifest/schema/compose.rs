@@ -39,6 +39,7 @@ impl Definitions {
             Type::Flag => json!({"type": ["boolean", "string"]}),
             Type::Truth => any_of(vec![json!({"type": "boolean"}), variable()]),
             Type::Whole(least, most) => whole(*least, *most),
+            Type::Unquoted(_) => any_of(vec![json!({"type": "number"}), variable()]),
             Type::Size(Size::Whole) => json!({"type": ["integer", "string"]}),
             Type::Cut | Type::Decimal | Type::Size(Size::Number) => json!({"type": ["number", "string"]}),
             Type::List(list) => self.list(list),
@@ -103,6 +104,7 @@ impl Definitions {
             Short::Ports => self.items(long, json!({"type": ["number", "string"]})),
             Short::Dependencies | Short::Names => any_of(vec![texts(), self.of(long)]),
             Short::Ulimit => any_of(vec![json!({"type": ["integer", "string"]}), self.of(long)]),
+            Short::BuildUlimit => any_of(vec![json!({"type": "integer"}), variable(), self.of(long)]),
             Short::Gpus => any_of(vec![json!({"const": "all"}), self.of(long)]),
             Short::External => {
                 let named = json!({
