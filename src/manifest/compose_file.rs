@@ -3,8 +3,9 @@
 use super::language::files::{Loading, Surroundings};
 use super::language::{merge, table};
 use super::node::{Entry, Key, Map, Node, Value};
-use super::problem::Problem;
+use super::problem::{Problem, Problems};
 use super::source::Span;
+use super::weight;
 use crate::model::tree::RepoPath;
 
 /// The sections that become part of the whole.
@@ -84,7 +85,7 @@ fn outlined(loading: &mut Loading<'_>, file: Node) -> Node {
                 .hint("the stack is named by `stack` of environment.yaml, else <project>-<environment>"),
         );
     }
-    inherit(&mut map);
+    inherit(loading.problems, &mut map);
     for section in map.entries {
         let place = target.entries.iter_mut().find(|entry| entry.key.text == section.key.text);
         if let (Some(place), Value::Map(_)) = (place, &section.value.value) {
@@ -95,10 +96,14 @@ fn outlined(loading: &mut Loading<'_>, file: Node) -> Node {
 }
 
 /// Puts what the top of a file says under `x-evenkeel` below what its services say themselves.
-pub(crate) fn inherit(file: &mut Map) {
+pub(crate) fn inherit(problems: &mut Problems, file: &mut Map) {
     let Some(defaults) = file.get("x-evenkeel").cloned() else { return };
     let Some(services) = file.get_mut("services").and_then(Node::as_map_mut) else { return };
+    let size = weight::whole(&defaults);
     for service in services.entries.iter_mut().filter_map(|entry| entry.value.as_map_mut()) {
+        if !problems.charge_repeated(defaults.span, size) {
+            return;
+        }
         if let Some(own) = service.get_mut("x-evenkeel") {
             let own_value = std::mem::replace(own, defaults.clone());
             merge::over(own, own_value);

@@ -54,7 +54,7 @@ pub(crate) fn files(
         for document in documents {
             if let Some(mut file) = loading.document(document, path, &around) {
                 if let Some(map) = file.as_map_mut() {
-                    compose_file::inherit(map);
+                    compose_file::inherit(loading.problems, map);
                 }
                 put(&mut root, file);
             }

@@ -85,6 +85,9 @@ impl Problem {
 /// Most errors that are kept, and most warnings: nobody reads more.
 const PROBLEMS_MAX: usize = 500;
 
+/// Most bytes that may be read or copied again.
+const REPEATED_BYTES_MAX: usize = 64 << 20;
+
 /// Most problems that have hints which must be looked for.
 const HINTS_MAX: usize = 100;
 
@@ -114,6 +117,8 @@ pub(crate) struct Problems {
     counts: [usize; 2],
     /// Bytes that variables have added.
     variable_bytes: usize,
+    /// Bytes that were read or copied again.
+    repeated_bytes: usize,
 }
 
 impl Problems {
@@ -163,6 +168,22 @@ impl Problems {
         if !enough && before <= VARIABLE_BYTES_MAX {
             let message = format!("variables add more than {VARIABLE_BYTES_MAX} bytes to the files");
             self.add(Problem::error("variable-budget", span, message));
+        }
+        enough
+    }
+
+    /// Counts what is read or copied again and again: a file that is included, a service that others extend. False when
+    /// it is too much, all of it together; that is said once.
+    pub(crate) fn charge_repeated(&mut self, at: impl Into<At>, bytes: usize) -> bool {
+        let before = self.repeated_bytes;
+        self.repeated_bytes = before.saturating_add(bytes);
+        let enough = self.repeated_bytes <= REPEATED_BYTES_MAX;
+        if !enough && before <= REPEATED_BYTES_MAX {
+            let message =
+                format!("files and services are repeated until they take {REPEATED_BYTES_MAX} bytes");
+            self.add(Problem::error("repetition-budget", at, message).hint(
+                "`include`, `extends`, `env_file` and what is at the top of a file repeat what they name",
+            ));
         }
         enough
     }

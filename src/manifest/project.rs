@@ -96,12 +96,12 @@ pub(crate) fn project(problems: &mut Problems, tree: &dyn FileTree) -> Option<Pr
     };
     let root = typed::<ProjectTypes>(problems, &path, bytes, &keys::PROJECT)?;
     let map = root.as_map()?;
-    let name = map.get("project")?;
-    if matches!(name.value, Value::Null) {
-        let problem = Problem::error("missing-value", name.span, "`project` has no value");
+    let Some(name) = map.get("project") else {
+        let span = map.entry("project").map_or(root.span, |entry| entry.key.span);
+        let problem = Problem::error("missing-value", span, "`project` has no value");
         problems.add(problem.hint("give the project a name: `project: shop`"));
         return None;
-    }
+    };
     // The name is a part of the stack's name and has the same rules.
     let checked: StackName = read::parsed(problems, name, "bad-name", "a project name")?;
     Some(Project { name: checked.to_string(), tiers: tiers(problems, map) })

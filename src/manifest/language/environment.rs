@@ -140,6 +140,8 @@ fn opened(
         return None;
     };
     match tree.read(&path) {
+        // Each service that names the file reads it anew.
+        Ok(file) if !problems.charge_repeated(node.span, file.bytes.len()) => None,
         Ok(file) => Some((path, file.bytes)),
         Err(TreeError::NotFound(_)) if !required => None,
         Err(error) => {

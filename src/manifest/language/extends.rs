@@ -7,6 +7,7 @@ use super::super::node::{Map, Node, Value};
 use super::super::problem::{Problem, suggestion};
 use super::super::read as node_read;
 use super::super::source::Span;
+use super::super::weight;
 use super::files::{Loading, Surroundings};
 use super::long::Reading;
 use super::merge::{self, Tags};
@@ -80,11 +81,16 @@ impl Extending<'_, '_, '_> {
     fn service(&mut self, file: &RepoPath, name: &str, span: Span) -> Option<Node> {
         let services = self.files.get(file)?.as_ref()?;
         if let Some(done) = services.done.get(name) {
-            return done.clone();
+            let size = done.as_ref().map_or(0, weight::whole);
+            return if self.loading.problems.charge_repeated(span, size) { done.clone() } else { None };
         }
         let node = services.raw.get(name)?.clone();
         let node = if *file == self.own { node } else { self.read(node, &services.base.clone())? };
         let whole = self.with_base(file, name, span, node);
+        let size = whole.as_ref().map_or(0, weight::whole);
+        if !self.loading.problems.charge_repeated(span, size) {
+            return None;
+        }
         if let Some(services) = self.files.get_mut(file).and_then(Option::as_mut) {
             services.done.insert(name.to_owned(), whole.clone());
         }

@@ -80,6 +80,14 @@ impl Loading<'_> {
     /// The documents of a file as they stand there.
     pub(crate) fn stand(&mut self, path: &RepoPath) -> Option<Vec<Node>> {
         let documents = match self.tree.read(path) {
+            // However small, a file costs as much as a page to read.
+            Ok(file)
+                if !self
+                    .problems
+                    .charge_repeated(path, file.bytes.len().min(load::BYTES_MAX) + (4 << 10)) =>
+            {
+                None
+            }
             Ok(file) => load::load_all(self.problems, path, file.bytes),
             Err(error) => {
                 self.problems.add(Problem::error("unreadable", path, error.reason()));

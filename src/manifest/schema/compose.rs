@@ -39,10 +39,9 @@ impl Definitions {
             Type::Flag => json!({"type": ["boolean", "string"]}),
             Type::Truth => any_of(vec![json!({"type": "boolean"}), variable()]),
             Type::Whole(least, most) => whole(*least, *most),
+            Type::Unquoted(_) => any_of(vec![json!({"type": "number"}), variable()]),
             Type::Size(Size::Whole) => json!({"type": ["integer", "string"]}),
             Type::Cut | Type::Decimal | Type::Size(Size::Number) => json!({"type": ["number", "string"]}),
-            // A variable is written as a text and becomes what it stands for.
-            Type::Unquoted(holds) => self.of(holds),
             Type::List(list) => self.list(list),
             Type::Map(values) => json!({"type": "object", "additionalProperties": self.of(values)}),
             Type::Pairs(_) => any_of(vec![
@@ -104,9 +103,8 @@ impl Definitions {
             Short::EnvFiles => any_of(vec![text(), self.items(long, text())]),
             Short::Ports => self.items(long, json!({"type": ["number", "string"]})),
             Short::Dependencies | Short::Names => any_of(vec![texts(), self.of(long)]),
-            Short::Ulimit | Short::BuildUlimit => {
-                any_of(vec![json!({"type": ["integer", "string"]}), self.of(long)])
-            }
+            Short::Ulimit => any_of(vec![json!({"type": ["integer", "string"]}), self.of(long)]),
+            Short::BuildUlimit => any_of(vec![json!({"type": "integer"}), variable(), self.of(long)]),
             Short::Gpus => any_of(vec![json!({"const": "all"}), self.of(long)]),
             Short::External => {
                 let named = json!({

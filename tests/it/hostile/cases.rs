@@ -192,6 +192,36 @@ pub const CASES: &[Case] = &[
     Case { name: "25,000 texts with a variable without a value", refused_by: Some("no-image"), make: || {
         compose("services:\n  web:\n    command:\n".to_owned() + &"    - $UNSET\n".repeat(25_000))
     } },
+    // === repetition ===
+    Case { name: "a large service that many extend", refused_by: Some("repetition-budget"), make: || {
+        let large = format!("services:\n  base:\n    image: a\n    hostname: {}\n", "x".repeat(500_000));
+        compose(large + &(0..10_000).map(|number| format!("  s{number}: {{extends: base}}\n")).collect::<String>())
+    } },
+    Case { name: "a large `x-evenkeel` over many services", refused_by: Some("repetition-budget"), make: || {
+        let large = format!("x-evenkeel: {{tier: {}}}\nservices:\n", "x".repeat(500_000));
+        compose(large + &(0..10_000).map(|number| format!("  s{number}: {{image: a}}\n")).collect::<String>())
+    } },
+    Case { name: "a large file that many include", refused_by: Some("repetition-budget"), make: || {
+        let child = format!("services: {{b: {{image: b, hostname: {}}}}}", "x".repeat(900_000));
+        compose("include:\n".to_owned() + &"  - child.yaml\n".repeat(1_000)).with("child.yaml", child)
+    } },
+    Case { name: "files that include two others each", refused_by: Some("too-many-files"), make: || {
+        (0..30).fold(compose("include: [f0.yaml]\nservices: {a: {image: a}}"), |stack, level| {
+            let next = level + 1;
+            stack.with(
+                &format!("f{level}.yaml"),
+                format!("include:\n  - f{next}.yaml\n  - {{path: f{next}.yaml, project_directory: '.'}}\n"),
+            )
+        }).with("f30.yaml", "services: {b: {image: b}}")
+    } },
+    Case { name: "a large `env_file` of many services", refused_by: Some("repetition-budget"), make: || {
+        let services: String =
+            (0..8_000).map(|number| format!("  s{number}: {{image: a, env_file: big.env}}\n")).collect();
+        compose("services:\n".to_owned() + &services).with("big.env", format!("A={}\n", "x".repeat(1_000_000)))
+    } },
+    Case { name: "a range of 50,000 ports", refused_by: None, make: || {
+        compose(format!("{SERVICE}    ports: [\"10000-60000:10000-60000\"]\n"))
+    } },
     // === files of variables ===
     Case { name: "a .env of 10 MB", refused_by: Some("too-large"), make: || env_file("A=b\n".repeat(2_500_000)) },
     Case { name: "a .env of a million variables", refused_by: Some("too-large"), make: || {
