@@ -257,7 +257,7 @@ pub struct SchemaArgs {
 pub enum SchemaOf {
     /// Compose files: manifests, override files, compose.yaml
     Manifest,
-    /// environments/<name>/environment.yaml
+    /// `environments/NAME/environment.yaml`
     Environment,
     /// evenkeel.yaml
     Project,
