@@ -7,7 +7,7 @@ use super::super::problem::{Problem, Problems, nearest};
 use super::super::source::Span;
 
 /// A service's dependencies, by name, and where each is said.
-type Edges<'n> = BTreeMap<&'n str, BTreeMap<&'n str, Span>>;
+pub(crate) type Edges<'n> = BTreeMap<&'n str, BTreeMap<&'n str, Span>>;
 
 /// Checks the dependencies of the services that are active.
 ///
@@ -38,9 +38,14 @@ pub(crate) fn check(problems: &mut Problems, root: &Map, active: &BTreeSet<Strin
             }
         }
     }
+    circles(problems, &edges);
+}
+
+/// Notes dependencies that lead back to where they began, each circle once.
+pub(crate) fn circles(problems: &mut Problems, edges: &Edges<'_>) {
     let mut done = BTreeSet::new();
     for start in edges.keys() {
-        walk(problems, &edges, start, &mut done);
+        walk(problems, edges, start, &mut done);
     }
 }
 
