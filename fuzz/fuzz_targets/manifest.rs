@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel::manifest::{Input, MissingVariables, Request, resolve};
+use evenkeel::manifest::{Given, Input, MissingVariables, Request, resolve};
 use evenkeel::model::desired::Revision;
 use evenkeel::model::tree::MemoryTree;
 use libfuzzer_sys::fuzz_target;
@@ -31,7 +31,7 @@ fuzz_target!(|whole: &str| {
     let host = BTreeMap::from([("SECRET".to_owned(), SECRET.to_owned())]);
     let resolved = resolve(&Request {
         tree: &tree,
-        input: Input::Files { files, default_project: "fuzz".to_owned() },
+        input: Input::Files(Given { files, default_project: "fuzz".to_owned(), ..Given::default() }),
         host_variables: &host,
         missing: MissingVariables::Refuse,
         revision: Revision::WorkTree(None),
@@ -40,6 +40,9 @@ fuzz_target!(|whole: &str| {
         Ok(resolved) => resolved.to_yaml() + &resolved.to_json().to_string(),
         Err(report) => report.render(false),
     };
-    assert!(!told.contains(SECRET) || whole.contains(SECRET) || whole.to_lowercase().contains("e000"), "{told}");
+    assert!(
+        !told.contains(SECRET) || whole.contains(SECRET) || whole.to_lowercase().contains("e000"),
+        "{told}"
+    );
     assert!(!told.contains("error[internal]"), "{told}");
 });

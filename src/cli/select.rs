@@ -183,10 +183,10 @@ impl Selection {
 
     fn request(&self, environment: Option<EnvironmentName>, missing: MissingVariables) -> Request<'_> {
         let input = match (&self.given, environment) {
-            (Some(given), _) => Input::Given(given.clone()),
+            (Some(given), _) => Input::Files(given.clone()),
             (None, Some(environment)) => Input::Repository { environment },
             // A repository without environments doesn't get here: that is an error of `environments`.
-            (None, None) => Input::Files { files: Vec::new(), default_project: String::new() },
+            (None, None) => Input::Files(Given::default()),
         };
         let revision = self.revision.clone();
         Request { tree: self.tree.as_ref(), input, host_variables: &self.variables, missing, revision }

@@ -10,7 +10,7 @@ use super::language::{check, complete, environment, graph, references};
 use super::node::{Map, Node, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
-use super::{Given, Input, MissingVariables, Request, given_files, repository};
+use super::{Input, MissingVariables, Request, given_files, repository};
 use crate::model::name::{EnvironmentName, StackName, TierName};
 use crate::model::tree::RepoPath;
 
@@ -50,18 +50,7 @@ pub(crate) fn collect(problems: &mut Problems, request: &Request<'_>, interpolat
         Input::Repository { environment } => {
             repository::repository(problems, request, environment, interpolate)
         }
-        Input::Files { files, default_project } => {
-            let given = Given {
-                files: files.clone(),
-                project: None,
-                default_project: default_project.clone(),
-                folder: None,
-                env_files: Vec::new(),
-                profiles: Vec::new(),
-            };
-            given_files::files(problems, request, &given, interpolate)
-        }
-        Input::Given(given) => given_files::files(problems, request, given, interpolate),
+        Input::Files(given) => given_files::files(problems, request, given, interpolate),
     }
 }
 

@@ -75,20 +75,13 @@ pub enum Input {
         /// The environment.
         environment: EnvironmentName,
     },
-    /// Compose files, the later merged over the earlier. Relative paths are relative to the folder of the first. The tree
-    /// is the host's own, from its root: what is mounted from it is mounted as it is.
-    Files {
-        /// The files, at least one.
-        files: Vec<RepoPath>,
-        /// What the stack is called when no file has a `name`; made fit as Compose does.
-        default_project: String,
-    },
-    /// Compose files with the options that Compose has.
-    Given(Given),
+    /// Compose files with the options that Compose has. The tree is the host's own, from its root: what is mounted from
+    /// it is mounted as it is.
+    Files(Given),
 }
 
 /// Compose files with everything else that Compose lets one say about them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Given {
     /// The files, at least one, the later merged over the earlier.
     pub files: Vec<RepoPath>,

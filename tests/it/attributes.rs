@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use evenkeel::manifest::{
-    self, Diagnostic, Input, MissingVariables, Report, Request, Reveal, Severity, Show,
+    self, Diagnostic, Given, Input, MissingVariables, Report, Request, Reveal, Severity, Show,
 };
 use evenkeel::model::desired::Revision;
 use evenkeel::model::tree::MemoryTree;
@@ -153,7 +153,7 @@ fn find(base: &MemoryTree, file: &str, text: &str, own: bool) -> Found {
     let host = host.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
     let input = if file == "compose.yaml" {
         let files = vec![file.parse().unwrap()];
-        Input::Files { files, default_project: "project".to_owned() }
+        Input::Files(Given { files, default_project: "project".to_owned(), ..Given::default() })
     } else {
         Input::Repository { environment: "prod".parse().unwrap() }
     };

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use evenkeel::manifest::{
-    Input, MissingVariables, Model, Report, Request, Resolved, Reveal, Show, environments, resolve,
+    Given, Input, MissingVariables, Model, Report, Request, Resolved, Reveal, Show, environments, resolve,
 };
 use evenkeel::model::desired::Revision;
 use evenkeel::model::tree::{MemoryTree, RepoPath};
@@ -80,7 +80,7 @@ fn read_case(case: &Path) -> (MemoryTree, Input, BTreeMap<String, String>) {
             .collect();
         files.sort();
         files.insert(0, "compose.yaml".parse().unwrap());
-        Input::Files { files, default_project: "Case!".to_owned() }
+        Input::Files(Given { files, default_project: "Case!".to_owned(), ..Given::default() })
     } else {
         Input::Repository { environment: "prod".parse().unwrap() }
     };
@@ -143,7 +143,11 @@ fn compose(text: impl Into<Vec<u8>>, host: &[(&str, &str)]) -> Result<Resolved, 
     tree.insert("compose.yaml".parse().unwrap(), text);
     let host = host.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let files = vec!["compose.yaml".parse().unwrap()];
-    resolve_tree(&tree, Input::Files { files, default_project: "case".to_owned() }, &host)
+    resolve_tree(
+        &tree,
+        Input::Files(Given { files, default_project: "case".to_owned(), ..Given::default() }),
+        &host,
+    )
 }
 
 fn code_of(text: impl Into<Vec<u8>>) -> String {

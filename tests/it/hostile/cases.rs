@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel::manifest::{Input, MissingVariables, Report, Request, Resolved, resolve};
+use evenkeel::manifest::{Given, Input, MissingVariables, Report, Request, Resolved, resolve};
 use evenkeel::model::desired::Revision;
 use evenkeel::model::tree::MemoryTree;
 
@@ -45,10 +45,11 @@ impl Stack {
     pub fn resolve(&self) -> Result<Resolved, Report> {
         resolve(&Request {
             tree: &self.tree,
-            input: Input::Files {
+            input: Input::Files(Given {
                 files: vec!["compose.yaml".parse().unwrap()],
                 default_project: "hostile".to_owned(),
-            },
+                ..Given::default()
+            }),
             host_variables: &self.host,
             missing: MissingVariables::Refuse,
             revision: Revision::WorkTree(None),

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::fs;
 
 use evenkeel::manifest::{
-    Input, MissingVariables, Report, Request, Reveal, Severity, Show, attributes, compose,
+    Given, Input, MissingVariables, Report, Request, Reveal, Severity, Show, attributes, compose,
 };
 use evenkeel::model::desired::Revision;
 use evenkeel::model::tree::MemoryTree;
@@ -42,7 +42,7 @@ fn model(text: &str) -> Result<Json, Report> {
     let files = vec!["compose.yaml".parse().unwrap()];
     let request = Request {
         tree: &tree,
-        input: Input::Files { files, default_project: "t".to_owned() },
+        input: Input::Files(Given { files, default_project: "t".to_owned(), ..Given::default() }),
         host_variables: &host,
         missing: MissingVariables::Refuse,
         revision: Revision::Files,

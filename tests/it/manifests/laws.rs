@@ -51,7 +51,7 @@ proptest! {
         fill(&mut tree, &data("good/everything"), &data("good/everything"));
         tree.insert("compose.over.yaml".parse().unwrap(), text);
         let files = vec!["compose.yaml".parse().unwrap(), "compose.over.yaml".parse().unwrap()];
-        let input = Input::Files { files, default_project: "case".to_owned() };
+        let input = Input::Files(Given { files, default_project: "case".to_owned(), ..Given::default() });
         if let Err(report) = resolve_tree(&tree, input, &BTreeMap::new()) {
             prop_assert!(!report.render(false).is_empty());
         }

@@ -42,7 +42,7 @@ fn with<T>(text: &str, host: &[(&str, &str)], ask: impl FnOnce(&Request<'_>) -> 
     };
     ask(&Request {
         tree: &tree,
-        input: Input::Given(given),
+        input: Input::Files(given),
         host_variables: &host,
         missing: MissingVariables::Refuse,
         revision: Revision::Files,
