@@ -10,8 +10,8 @@ use super::failure::{Hint, LaidOut, hinted};
 use super::output::Output;
 use crate::apply::machine::Machine;
 use crate::apply::{self, ledger::Ledger};
+use crate::engine::EngineError;
 use crate::engine::docker::Docker;
-use crate::engine::{Engine, EngineError};
 use crate::manifest::{self, Diagnostic, Given, Input, MissingVariables, Model, Report, Request, Resolved};
 use crate::model::desired::Revision;
 use crate::model::name::EnvironmentName;
@@ -303,9 +303,7 @@ pub(super) fn explained(error: SourceError) -> anyhow::Error {
 
 /// Connects to Docker.
 pub(super) async fn docker(global: &Global) -> anyhow::Result<Docker> {
-    let docker = Docker::connect(global.docker.as_deref()).await.map_err(unreachable_engine)?;
-    docker.server().await.map_err(unreachable_engine)?;
-    Ok(docker)
+    Docker::connect(global.docker.as_deref()).await.map_err(unreachable_engine)
 }
 
 /// An error of the engine with what to do about it.
