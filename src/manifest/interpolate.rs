@@ -5,11 +5,14 @@
 //! Compose. A text that a value from outside the repository went into is marked as sensitive, and no message holds
 //! what a variable holds.
 
-use super::node::{MergeTag, Node, Scalar, Value};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::node::{MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
-use super::template::{self, FILLED_BYTES_MAX, NESTING_MAX, Note, What};
-use super::variables::{Lookup, Variables};
+use super::template::{self, FILLED_BYTES_MAX, Filled, NESTING_MAX, Note, What};
+use super::variables::{Lookup, Variables, stand_in};
 
 /// Most bytes that variables may add to all files together.
 pub(crate) const VARIABLE_BYTES_MAX: usize = 8 << 20;
@@ -42,11 +45,17 @@ fn fill_scalar(problems: &mut Problems, variables: &Variables<'_>, scalar: &mut 
         problems.spoil(span);
         return;
     }
-    let lookup = |name: &str| match variables.lookup(name) {
-        Lookup::Known { text, taint } => Some((text, taint)),
-        Lookup::Unknown => None,
+    let filled = match &variables.outside {
+        None => {
+            let (filled, used) = filled(variables, scalar, &BTreeMap::new());
+            if !used.is_empty() {
+                // What stands for a value may be no number, say, where the value is one.
+                problems.spoil(span);
+            }
+            filled
+        }
+        Some(_) => filled_from_outside(problems, variables, scalar, span),
     };
-    let filled = template::fill(&scalar.text, scalar.taint, &lookup);
     let mut whole = true;
     for note in &filled.notes {
         // It goes on after the first that is missing: all of them are told at once.
@@ -59,6 +68,53 @@ fn fill_scalar(problems: &mut Problems, variables: &Variables<'_>, scalar: &mut 
     } else {
         problems.spoil(span);
     }
+}
+
+/// Fills in the variables, those of `absent` with what stands for them. Gives also whose values something stood for.
+fn filled(
+    variables: &Variables<'_>,
+    scalar: &Scalar,
+    absent: &BTreeMap<String, String>,
+) -> (Filled, BTreeSet<String>) {
+    let used = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        if variables.is_outside(name) || absent.contains_key(name) {
+            used.borrow_mut().insert(name.to_owned());
+        }
+        match variables.lookup(name) {
+            Lookup::Known { text, taint } => Some((text, taint)),
+            Lookup::Unknown => absent.get(name).map(|text| (text.as_str(), Taint::Sensitive)),
+        }
+    };
+    let filled = template::fill(&scalar.text, scalar.taint, &lookup);
+    (filled, used.into_inner())
+}
+
+/// The same where something stands for every variable that must have a value and has none.
+fn filled_from_outside(
+    problems: &mut Problems,
+    variables: &Variables<'_>,
+    scalar: &Scalar,
+    span: Span,
+) -> Filled {
+    let (mut text, mut used) = filled(variables, scalar, &BTreeMap::new());
+    // What the first go reports as missing is known only after it: a default would have served as well.
+    let absent = text.notes.iter().filter_map(|note| match &note.what {
+        What::Unset { name } | What::Required { name, empty: false, message: _ } => {
+            Some((name.clone(), stand_in(name)))
+        }
+        What::Required { .. } | What::Invalid { .. } | What::TooDeep | What::TooLarge => None,
+    });
+    let absent: BTreeMap<String, String> = absent.collect();
+    if !absent.is_empty() {
+        (text, used) = filled(variables, scalar, &absent);
+    }
+    if !used.is_empty() {
+        // A number, say, can't be made of what stands for it: then it is left out, on both sides of a comparison.
+        problems.spoil(span);
+        problems.stands_in(used);
+    }
+    text
 }
 
 /// Notes what there is to say. True when the text is whole nevertheless.
@@ -127,10 +183,7 @@ fn spot(problems: &Problems, span: Span, template: &str, note: &Note) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::manifest::node::Taint;
     use crate::manifest::variables::Declared;
 
     /// What becomes of `template`, and its taint; nothing when an error was noted.
@@ -143,6 +196,7 @@ mod tests {
             host: &host,
             dotenv: BTreeMap::new(),
             placeholder: None,
+            outside: None,
             environment_file: environment_file.map(str::to_owned),
         };
         let mut problems = Problems::default();

@@ -3,22 +3,11 @@
 //! A key that a mapping says itself wins over a merged one; of several merged mappings the earlier wins.
 
 use super::load::Fatal;
-use super::node::{Map, Node, Value};
+use super::node::{Map, Value};
 use super::problem::Problem;
 
-/// Replaces every merge key below `node`.
-pub(crate) fn expand(node: &mut Node) -> Result<(), Fatal> {
-    match &mut node.value {
-        Value::Null | Value::Scalar(_) => Ok(()),
-        Value::List(items) => items.iter_mut().try_for_each(expand),
-        Value::Map(map) => {
-            map.entries.iter_mut().try_for_each(|entry| expand(&mut entry.value))?;
-            merge(map)
-        }
-    }
-}
-
-fn merge(map: &mut Map) -> Result<(), Fatal> {
+/// Replaces the merge key of a mapping. What is in it has none any more.
+pub(crate) fn expand(map: &mut Map) -> Result<(), Fatal> {
     let Some(merged) = map.remove("<<") else { return Ok(()) };
     let sources = match merged.value.value {
         Value::List(items) => items,

@@ -138,11 +138,16 @@ impl Node {
             (Value::List(a), Value::List(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says_the_same(b))
             }
-            (Value::Map(a), Value::Map(b)) => {
-                a.entries.len() == b.entries.len()
-                    && a.entries.iter().all(|entry| {
-                        b.entry(&entry.key.text).is_some_and(|other| entry.value.says_the_same(&other.value))
-                    })
+            (Value::Map(a), Value::Map(b)) if a.entries.len() == b.entries.len() => {
+                let sorted = |map: &'_ Map| -> Vec<usize> {
+                    let mut places: Vec<usize> = (0..map.entries.len()).collect();
+                    places.sort_by_key(|at| &map.entries[*at].key.text);
+                    places
+                };
+                sorted(a).into_iter().zip(sorted(b)).all(|(one, other)| {
+                    let (one, other) = (&a.entries[one], &b.entries[other]);
+                    one.key.text == other.key.text && one.value.says_the_same(&other.value)
+                })
             }
             _ => false,
         }

@@ -9,15 +9,35 @@ use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 
-/// What Compose accepts and we refuse, or print otherwise, each with the reason.
-const DIFFERENT: [(&str, &str); 3] = [
-    ("utf-16", "a file that is not UTF-8 is refused by name"),
-    ("yaml-binary-and-timestamp", "`!!binary` is not decoded"),
-    ("yaml-quoted-merge-key", "a quoted `<<` is taken as a merge key"),
+/// What means something else as YAML, or can't be read again: Compose's own YAML says no more.
+const LOST: [&str; 20] = [
+    // What isn't active, or isn't printed, can still be referred to.
+    "depends-on-profile-optional",
+    "models",
+    "models-override",
+    "profiles-one",
+    // A `$` in a key is printed twice, though keys are not filled in.
+    "interpolation-everywhere-plain",
+    // Variables are left in, and then they are filled.
+    "no-interpolate",
+    "no-interpolate-long",
+    // An empty config; a group as a number and as a text.
+    "accepted-config-not-external",
+    "numbers-as-compose-reads-them",
+    // Two ports that differ only in how their number is written.
+    "ports-order-and-merge",
+    // An empty text, which is left out.
+    "unset-in-build",
+    "unset-in-build-context",
+    "unset-in-config-content",
+    "unset-in-device",
+    "unset-in-environment-list",
+    "unset-in-labels",
+    "unset-in-network-external",
+    "unset-in-network-mode",
+    "unset-in-network-name",
+    "unset-in-volume-name",
 ];
-
-/// What Compose refuses and we accept.
-const ACCEPTED: [(&str, &str); 1] = [("yaml-1-2-directive", "a file may say that it is YAML 1.2")];
 
 fn cases(kind: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compose").join(kind);
@@ -32,6 +52,10 @@ fn name(case: &Path) -> &str {
 
 /// Renders a case as Compose was asked to.
 fn render(case: &Path) -> Output {
+    render_as(case, "json")
+}
+
+fn render_as(case: &Path, format: &str) -> Output {
     let options = fs::read_to_string(case.join("options")).unwrap_or_default();
     let mut options: Vec<&str> = options.lines().flat_map(|line| line.split_whitespace()).collect();
     if !options.contains(&"-f") {
@@ -44,7 +68,7 @@ fn render(case: &Path) -> Output {
         .env_clear()
         .env("HOME", "/root")
         .envs(variables)
-        .args(["-q", "render", "--format", "json", "--reveal-variables"])
+        .args(["-q", "render", "--format", format, "--reveal-variables"])
         .args(options)
         .output()
         .unwrap()
@@ -83,9 +107,8 @@ fn what_compose_accepts_has_the_model_that_compose_prints() {
             Ok(model) => differences("", &serde_json::from_str(&expected).unwrap(), &model, &mut found),
             Err(_) => found.push(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
-        let is_known = DIFFERENT.iter().any(|(known, _)| *known == name(&case));
-        if found.is_empty() == is_known {
-            wrong.push(format!("{} (known to differ: {is_known}): {}", name(&case), found.join("; ")));
+        if !found.is_empty() {
+            wrong.push(format!("{}: {}", name(&case), found.join("; ")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -96,9 +119,38 @@ fn what_compose_refuses_is_refused() {
     let mut wrong = Vec::new();
     for case in cases("refused") {
         let status = render(&case).status.code();
-        let is_known = ACCEPTED.iter().any(|(known, _)| *known == name(&case));
-        if (status == Some(1)) == is_known {
+        if status != Some(1) {
             wrong.push(format!("{} ended with {status:?}", name(&case)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_model_as_yaml_is_read_as_the_same_model() {
+    let mut wrong = Vec::new();
+    for case in cases("cases") {
+        let (yaml, json) = (render_as(&case, "yaml"), render(&case));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("compose.yaml");
+        fs::write(&file, &yaml.stdout).unwrap();
+        let again = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+            .current_dir(&case)
+            .env_clear()
+            .env("HOME", "/root")
+            .args(["-q", "render", "--format", "json", "--reveal-variables", "--profile", "*", "-f"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let mut found = Vec::new();
+        let read = |output: &Output| serde_json::from_slice::<Json>(&output.stdout).ok();
+        match (read(&json), read(&again)) {
+            (Some(json), Some(again)) => differences("", &json, &again, &mut found),
+            (_, None) => found.push(String::from_utf8_lossy(&again.stderr).into_owned()),
+            (None, _) => {}
+        }
+        if found.is_empty() == LOST.contains(&name(&case)) {
+            wrong.push(format!("{}: {}", name(&case), found.join("; ")));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

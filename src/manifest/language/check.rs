@@ -45,7 +45,7 @@ fn wanted(of: &Type) -> &'static str {
         Type::Map(_) | Type::Object(_) => "a mapping",
         Type::Pairs(_) => "a mapping or a list of `NAME=value`",
         Type::Flag | Type::Truth => "`true` or `false`",
-        Type::Whole(..) | Type::Cut | Type::Decimal | Type::Unquoted(_) => "a number",
+        Type::Whole(..) | Type::Cut(_) | Type::Decimal | Type::Unquoted(_) => "a number",
         Type::Size(_) => "a size",
         Type::Duration => "a duration",
         Type::Path(_) => "a path",
@@ -112,7 +112,8 @@ fn content(problems: &mut Problems, entry: &Entry, what: &str, keys: &[&str]) {
     }
     let said: Vec<&Entry> = keys.iter().filter_map(|key| map.entry(key)).collect();
     match said.as_slice() {
-        [] if !is_external(map) => {
+        // A config that is said not to be external may be nothing, as with Compose.
+        [] if !(is_external(map) || what == "config" && map.get("external").is_some()) => {
             let message = format!("the {what} `{}` has no content", entry.key.text);
             problems.add(
                 Problem::error("missing-key", entry.key.span, message)

@@ -73,8 +73,10 @@ fn service(map: &mut Map, span: Span, base: &Base) {
     dependencies(map, span);
     let own_network = map.get("network_mode").is_some() || map.get("provider").is_some();
     let joined = map.get("networks").and_then(Node::as_map).is_some_and(|map| !map.entries.is_empty());
-    if !own_network && !joined {
+    if !joined {
         map.remove("networks");
+    }
+    if !own_network && !joined {
         let nothing = Node { span, tag: None, value: Value::Null };
         map.entries.push(entry("networks", map_node(span, vec![entry("default", nothing)])));
     }

@@ -5,34 +5,74 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::dotenv::{self, Format, Held};
 use super::super::node::{Entry, Key, Map, Node, Scalar, Taint, Value};
 use super::super::problem::{Problem, Problems, nearest};
-use super::super::variables::{Lookup, Variables};
+use super::super::source::Span;
+use super::super::variables::{Lookup, Variables, stand_in};
 use super::unique;
 use crate::model::tree::{FileTree, RepoPath, TreeError};
 
-/// Gives `NAME` without a value that of the variable of that name, where there is one.
-pub(crate) fn take_over(root: &mut Node, variables: &Variables<'_>) {
+/// Gives `NAME` without a value that of the variable of that name, where there is one, and notes in `given` what
+/// configs and secrets are made from.
+pub(crate) fn take_over(
+    problems: &mut Problems,
+    root: &mut Node,
+    variables: &Variables<'_>,
+    given: &mut FromVariables,
+) {
+    give(problems, root, variables, given);
     let services = root.as_map_mut().and_then(|map| map.get_mut("services")).and_then(Node::as_map_mut);
     for service in
         services.into_iter().flat_map(|map| &mut map.entries).filter_map(|entry| entry.value.as_map_mut())
     {
         if let Some(environment) = service.get_mut("environment").and_then(Node::as_map_mut) {
-            fill(environment, variables);
+            fill(problems, environment, variables);
         }
         let build = service.get_mut("build").and_then(Node::as_map_mut);
         if let Some(args) = build.and_then(|build| build.get_mut("args")).and_then(Node::as_map_mut) {
-            fill(args, variables);
+            fill(problems, args, variables);
         }
     }
 }
 
-fn fill(map: &mut Map, variables: &Variables<'_>) {
+fn fill(problems: &mut Problems, map: &mut Map, variables: &Variables<'_>) {
     for entry in &mut map.entries {
         if matches!(entry.value.value, Value::Null)
             && entry.value.tag.is_none()
-            && let Lookup::Known { text, taint } = variables.lookup(&entry.key.text)
+            && let Some(Held { text, taint }) = value(problems, variables, &entry.key.text)
         {
-            entry.value.value = Value::Scalar(Scalar { text: text.to_owned(), plain: false, taint });
+            entry.value.value = Value::Scalar(Scalar { text, plain: false, taint });
         }
+    }
+}
+
+/// The value of a variable that is only named, or what stands for it where nobody here knows it.
+fn value(problems: &mut Problems, variables: &Variables<'_>, name: &str) -> Option<Held> {
+    let lookup = variables.lookup(name);
+    let is_unknown = lookup == Lookup::Unknown && variables.outside.is_some();
+    if is_unknown || variables.is_outside(name) {
+        problems.stands_in([name.to_owned()]);
+    }
+    match lookup {
+        Lookup::Known { text, taint } => Some(Held { text: text.to_owned(), taint }),
+        Lookup::Unknown => is_unknown.then(|| Held { text: stand_in(name), taint: Taint::Sensitive }),
+    }
+}
+
+/// The variables that configs and secrets are made from, by where they are named; for one without a value, how to give
+/// it one.
+pub(crate) type FromVariables = BTreeMap<Span, Result<Held, String>>;
+
+/// Notes the variables of which configs and secrets are made, as their own project has them.
+fn give(problems: &mut Problems, root: &Node, variables: &Variables<'_>, given: &mut FromVariables) {
+    let sections =
+        ["configs", "secrets"].into_iter().filter_map(|section| root.as_map()?.get(section)?.as_map());
+    for node in
+        sections.flat_map(|map| &map.entries).filter_map(|entry| entry.value.as_map()?.get("environment"))
+    {
+        let Some(scalar) = node.as_scalar() else { continue };
+        // What an included project has said is not said again by the one around it.
+        given.entry(node.span).or_insert_with(|| {
+            value(problems, variables, &scalar.text).ok_or_else(|| variables.how_to_give(&scalar.text, ""))
+        });
     }
 }
 
@@ -146,7 +186,7 @@ fn opened(
         Err(TreeError::NotFound(_)) if !required => None,
         Err(error) => {
             let literal = scalar.taint == Taint::Literal;
-            let message = if literal { error.to_string() } else { "this file can't be read".to_owned() };
+            let message = if literal { error.reason() } else { "this file can't be read".to_owned() };
             let problem = Problem::error("unreadable", node.span, message);
             problems.add(problem.hint("a file that need not be there is `{path: …, required: false}`"));
             None

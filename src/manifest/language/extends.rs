@@ -111,7 +111,13 @@ impl Extending<'_, '_, '_> {
         let Some(extends) = node.as_map_mut().and_then(|map| map.remove("extends")) else {
             return Some(node);
         };
-        let Some(map) = extends.value.as_map() else { return Some(node) };
+        let Some(map) = extends.value.as_map() else {
+            if extends.value.tag.is_none() {
+                let problem = node_read::wrong_type(&extends.value, "the name of a service");
+                return self.refuse(problem);
+            }
+            return Some(node);
+        };
         let Some(wanted) = map.get("service") else {
             let problem = Problem::error("missing-key", extends.value.span, "`extends` has no `service`");
             return self.refuse(problem);
@@ -165,7 +171,7 @@ impl Extending<'_, '_, '_> {
 
     fn load(&mut self, file: &RepoPath, span: Span, base: &Base) -> Option<Services> {
         if let Err(error) = self.loading.tree.read(file) {
-            return self.refuse(Problem::error("unreadable", span, error.to_string()));
+            return self.refuse(Problem::error("unreadable", span, error.reason()));
         }
         let mut raw = BTreeMap::new();
         for document in self.loading.documents(file)? {

@@ -24,6 +24,8 @@ pub(crate) struct Loading<'a> {
     pub(crate) interpolate: bool,
     /// How many files were included so far.
     pub(crate) included: usize,
+    /// The variables that configs and secrets are made from.
+    pub(crate) given: environment::FromVariables,
 }
 
 /// What a file is read with.
@@ -55,7 +57,7 @@ impl Loading<'_> {
             }
         }
         if let Some(root) = &mut root {
-            environment::take_over(root, &around.variables);
+            environment::take_over(self.problems, root, &around.variables, &mut self.given);
         }
         root
     }

@@ -1,5 +1,7 @@
 //! `include`: other Compose files, each a project of its own with its own folder and variables, put beside this one.
 
+use std::collections::BTreeMap;
+
 use super::super::dotenv::{self, Format, Held};
 use super::super::node::{Entry, Key, Map, Node, Taint, Value};
 use super::super::problem::Problem;
@@ -50,6 +52,10 @@ fn one(
         first.get_or_insert((resolved, node.span));
     }
     let Some((first, first_span)) = first else {
+        for node in map.get("env_file").map(unique::items).unwrap_or_default() {
+            let resolved = around.base.resolve(&node.as_scalar()?.text);
+            in_tree(loading, &resolved, node.span)?;
+        }
         loading.problems.add(Problem::warning(
             "missing-key",
             span,
@@ -84,7 +90,16 @@ fn one(
         return None;
     }
     let folder = match map.get("project_directory").and_then(Node::as_scalar) {
-        Some(scalar) if !scalar.text.is_empty() => around.base.resolve(&scalar.text),
+        Some(scalar) if !scalar.text.is_empty() => {
+            let folder = around.base.resolve(&scalar.text);
+            let inside = RepoPath::root().join(&folder);
+            // As with Compose, what is no folder stands for the one that it would be in.
+            if inside.is_ok_and(|path| loading.tree.list(&path).is_err()) {
+                places::parent(&folder)
+            } else {
+                folder
+            }
+        }
         Some(_) | None => places::parent(&first),
     };
     let variables = variables(loading, map, &folder, around)?;
@@ -96,7 +111,7 @@ fn one(
 fn in_tree(loading: &mut Loading<'_>, resolved: &str, span: Span) -> Option<RepoPath> {
     let problem = match RepoPath::root().join(resolved).map(|path| (loading.tree.read(&path), path)) {
         Ok((Ok(_), path)) => return Some(path),
-        Ok((Err(error), _)) => Problem::error("unreadable", span, error.to_string()),
+        Ok((Err(error), _)) => Problem::error("unreadable", span, error.reason()),
         Err(_) => {
             let problem = Problem::error("outside", span, "this file lies outside of the repository");
             problem.hint("only files of the repository are read")
@@ -126,12 +141,12 @@ fn variables<'v>(
         let there = |path: &RepoPath| !matches!(loading.tree.read(path), Err(TreeError::NotFound(_)));
         files.extend(beside.filter(there));
     }
-    let mut known = std::collections::BTreeMap::<String, Held>::new();
+    let mut known = BTreeMap::<String, Held>::new();
     for path in files {
         let bytes = match loading.tree.read(&path) {
             Ok(file) => file.bytes,
             Err(error) => {
-                loading.problems.add(Problem::error("unreadable", &path, error.to_string()));
+                loading.problems.add(Problem::error("unreadable", &path, error.reason()));
                 return None;
             }
         };
@@ -162,8 +177,10 @@ fn join(loading: &mut Loading<'_>, root: &mut Map, included: Node, span: Span) {
             root.entries.push(Entry { key: Key { text: section.to_owned(), span }, value });
         }
         let Some(to) = root.get_mut(section).and_then(Node::as_map_mut) else { continue };
+        let places: BTreeMap<String, usize> =
+            to.entries.iter().enumerate().map(|(at, entry)| (entry.key.text.clone(), at)).collect();
         for entry in from.entries {
-            let Some(known) = to.entry(&entry.key.text) else {
+            let Some(known) = places.get(&entry.key.text).and_then(|at| to.entries.get(*at)) else {
                 to.entries.push(entry);
                 continue;
             };

@@ -10,7 +10,7 @@ use super::super::read;
 use super::super::source::Span;
 use super::scalars::{self, Plain};
 use super::types::{Attribute, List, Object, Pairs, Textual, Type};
-use super::{short, typed, unique};
+use super::{short, table, typed, unique};
 
 /// Brings a tree into the long form.
 pub(crate) struct Reading<'p> {
@@ -21,9 +21,12 @@ pub(crate) struct Reading<'p> {
 
 impl Reading<'_> {
     /// Reads a value. Nothing when it can't be read, which was noted then.
-    pub(crate) fn value(&mut self, node: Node, of: &Type) -> Option<Node> {
+    pub(crate) fn value(&mut self, mut node: Node, of: &Type) -> Option<Node> {
         if node.tag == Some(MergeTag::Reset) {
             return Some(Node { value: Value::Null, ..node });
+        }
+        if let Value::List(items) = &mut node.value {
+            items.retain(|item| item.tag != Some(MergeTag::Reset));
         }
         // A file may say nothing where an earlier one says something: only in the whole it is wrong.
         let values = matches!(of, Type::Textual(Textual::All | Textual::NumberOrNull));
@@ -43,7 +46,7 @@ impl Reading<'_> {
             | Type::Flag
             | Type::Truth
             | Type::Whole(..)
-            | Type::Cut
+            | Type::Cut(_)
             | Type::Decimal
             | Type::Unquoted(_)
             | Type::Size(_)
@@ -124,14 +127,30 @@ impl Reading<'_> {
         if !self.interpolated && matches!(node.value, Value::List(_)) {
             return Some(node);
         }
+        if pairs == Pairs::Contexts {
+            self.named(unique::items(&node));
+        }
+        if matches!(pairs, Pairs::Plain | Pairs::Hook) {
+            unique::refused(self.problems, unique::items(&node));
+        }
         let node = short::pairs(self, node)?;
-        let kept = matches!(pairs, Pairs::Variable | Pairs::Argument);
+        let kept = matches!(pairs, Pairs::Variable | Pairs::Hook | Pairs::Argument);
         Some(self.entries(node, |reading, value| {
             if kept && matches!(value.value, Value::Null) {
                 return Some(value);
             }
             reading.value(value, &Type::Textual(Textual::All))
         }))
+    }
+
+    /// Notes the items that have no name before an equals sign.
+    fn named(&mut self, items: &[Node]) {
+        for item in
+            items.iter().filter(|item| item.as_scalar().is_some_and(|scalar| !scalar.text.contains('=')))
+        {
+            let problem = Problem::error("wrong-type", item.span, "a name and a value are wanted here");
+            self.problems.add(problem.hint("`name=value`"));
+        }
     }
 
     /// A mapping with known keys. `external: {name: x}` says two things, and is brought apart here.
@@ -161,7 +180,8 @@ impl Reading<'_> {
 
     fn unknown(&mut self, key: &str, span: Span, object: &Object) {
         let known = object.attributes.iter().map(|attribute| attribute.name);
-        let own = object.extensible.then_some("x-evenkeel");
+        let own = [&table::FILE, &table::SERVICE].into_iter().find(|known| std::ptr::eq(*known, object));
+        let own = own.map(|_| "x-evenkeel");
         let wanted = self.problems.wants_hints();
         let hint = wanted.then(|| suggestion(key, known.chain(own))).flatten().unwrap_or_else(|| {
             "remove it; a key of your own, for anchors or other tools, begins with `x-`".to_owned()

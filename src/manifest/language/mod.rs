@@ -31,4 +31,5 @@ pub(crate) mod references;
 pub(crate) mod graph;
 pub(crate) mod model;
 pub(crate) mod print;
+pub(crate) mod yaml;
 pub(crate) mod hash;

@@ -9,7 +9,7 @@ use super::super::node::{Entry, Map, Node};
 use super::super::source::Span;
 use super::print::{For, Printing};
 use super::table;
-use super::unique;
+use super::{unique, yaml};
 
 /// Where something is that nobody wrote.
 pub(crate) const NOWHERE: Span = Span { source: u32::MAX, start: 0, end: 0 };
@@ -69,7 +69,7 @@ impl Model {
     /// The model as Compose YAML, which resolves to the same again.
     pub fn to_yaml(&self, show: &Show<'_>) -> String {
         let printed = Printing { show, format: For::Yaml, escaped: show.interpolated }.file(&self.root);
-        serde_yaml::to_string(&printed).unwrap_or_default()
+        yaml::written(&printed)
     }
 
     /// The names of the active services.

@@ -81,7 +81,7 @@ pub(crate) fn printed(path: &str, root: &str) -> String {
 /// Resolves every path below `node`.
 pub(crate) fn resolve(node: &mut Node, of: &Type, base: &Base) {
     match (of.long(), &mut node.value) {
-        (Type::Path(Path::Plain | Path::Read), Value::Scalar(scalar)) => put(scalar, base),
+        (Type::Path(Path::Plain | Path::Watched | Path::Read), Value::Scalar(scalar)) => put(scalar, base),
         (Type::Path(Path::Context), Value::Scalar(scalar)) => context(scalar, base),
         (Type::List(List { item, .. }), Value::List(items)) => {
             for node in items {

@@ -32,6 +32,10 @@ pub(crate) fn expand(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
             Value::Scalar(scalar) => match expand_one(scalar) {
                 Ok(ports) => long.extend(ports.into_iter().map(|port| port_node(&port, &item, scalar))),
                 Err(message) => {
+                    if reading.problems.is_spoiled(item.span) {
+                        // The list lacks something that nobody here knows.
+                        reading.problems.spoil(span);
+                    }
                     reading.problems.add(Problem::error("bad-port", item.span, message).hint(FORM));
                 }
             },
@@ -91,6 +95,7 @@ fn expand_one(scalar: &Scalar) -> Result<Vec<Port>, String> {
         Plain::Text => parse(&scalar.text).map_err(str::to_owned),
         Plain::Whole(number) => u16::try_from(number)
             .ok()
+            .filter(|number| *number > 0)
             .map(|target| {
                 let (address, published) = (String::new(), String::new());
                 vec![Port { address, published, target, protocol: "tcp".to_owned() }]

@@ -50,7 +50,7 @@ impl Printing<'_> {
     fn attributes(&self, map: &Map, object: &Object) -> Mapping {
         let mut out = Mapping::new();
         for attribute in object.attributes {
-            let Attribute { name, holds, printed, .. } = attribute;
+            let Attribute { name, holds, printed, merge: _, needed } = attribute;
             let value = match (printed, map.entry(name)) {
                 (Printed::Never, _) | (Printed::Filled | Printed::Said, None) => continue,
                 (Printed::Always, None) if !self.show.interpolated => continue,
@@ -58,8 +58,9 @@ impl Printing<'_> {
                     (For::Yaml, _) => continue,
                     (For::Json, Type::Object(object)) => self.object(&Map::default(), object),
                     (For::Json, Type::Map(_)) => Out::Mapping(Mapping::new()),
-                    (For::Json, Type::Cut) => Out::Number(0.into()),
+                    (For::Json, Type::Cut(_) | Type::Unquoted(_)) => Out::Number(0.into()),
                     (For::Json, Type::Text) => Out::String(String::new()),
+                    (For::Json, Type::Size(_)) => Out::String("0".to_owned()),
                     (For::Json, _) => Out::Null,
                 },
                 (_, Some(entry)) => self.value(&entry.value, holds),
@@ -67,7 +68,8 @@ impl Printing<'_> {
             let kept = match printed {
                 Printed::Filled => is_filled(&value, holds),
                 Printed::Said => !matches!(value, Out::Null),
-                Printed::Always => self.format == For::Json || !matches!(value, Out::Null),
+                // What is needed is read again only where it is written, be it nothing.
+                Printed::Always => *needed || self.format == For::Json || !matches!(value, Out::Null),
                 Printed::Never => false,
             };
             if kept {
@@ -125,6 +127,10 @@ impl Printing<'_> {
             return Out::String(HIDDEN.to_owned());
         }
         if !scalar.plain {
+            // As a text this would be no size to any reader.
+            if matches!(of, Type::Size(_)) && self.format == For::Yaml && scalar.text == "-1" {
+                return Out::Number((-1).into());
+            }
             let is_path = matches!(of, Type::Path(_));
             let text =
                 if is_path { places::printed(&scalar.text, self.show.folder) } else { scalar.text.clone() };
@@ -134,8 +140,10 @@ impl Printing<'_> {
             return Out::String(self.text(&scalar.text));
         }
         match scalars::plain(&scalar.text) {
-            // A limit of nothing is an empty one to Compose.
-            Plain::Whole(0) if matches!(of, Type::Object(_)) => Out::Mapping(Mapping::new()),
+            // A limit of nothing is an empty one to Compose, which can't be read again.
+            Plain::Whole(0) if matches!(of, Type::Object(_)) && self.format == For::Json => {
+                Out::Mapping(Mapping::new())
+            }
             Plain::Flag(flag) => Out::Bool(flag),
             Plain::Whole(number) => match (i64::try_from(number), u64::try_from(number)) {
                 (Ok(number), _) => Out::Number(number.into()),

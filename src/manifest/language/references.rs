@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::node::{Entry, Map, Node, Taint};
+use super::super::node::{Entry, Map, Node, Taint, Value};
 use super::super::problem::{Problem, Problems, nearest};
 use super::super::source::Span;
 use super::unique;
@@ -22,6 +22,7 @@ pub(crate) fn check(problems: &mut Problems, root: &Map, active: &BTreeSet<Strin
             && let Some(map) = entry.value.as_map()
         {
             service(problems, root, &known, (entry, map));
+            contexts(problems, root, map);
             contradictions(problems, map);
             watches(problems, map);
             let name = map.get("container_name");
@@ -41,6 +42,20 @@ pub(crate) fn check(problems: &mut Problems, root: &Map, active: &BTreeSet<Strin
 
 fn said<'m>(map: &'m Map, key: &str) -> Option<&'m str> {
     map.get(key).and_then(Node::as_scalar).map(|scalar| scalar.text.as_str())
+}
+
+fn is_named_volume(mount: &Map) -> bool {
+    said(mount, "type") == Some("volume") && said(mount, "source").is_some_and(|source| !source.is_empty())
+}
+
+/// What is there and says something.
+fn filled<'m>(map: &'m Map, key: &str) -> Option<&'m Entry> {
+    map.entry(key).filter(|entry| match &entry.value.value {
+        Value::Null => false,
+        Value::Scalar(_) => true,
+        Value::List(items) => !items.is_empty(),
+        Value::Map(map) => !map.entries.is_empty(),
+    })
 }
 
 /// What each section declares.
@@ -79,10 +94,10 @@ fn service(problems: &mut Problems, root: &Map, known: &Known<'_>, (entry, map):
         items
             .iter()
             .filter_map(Node::as_map)
-            .filter(move |map| section != "volumes" || said(map, "type") == Some("volume"))
+            .filter(move |map| section != "volumes" || is_named_volume(map))
             .filter_map(move |map| {
                 let node = map.get(key)?;
-                let scalar = node.as_scalar().filter(|scalar| !scalar.text.is_empty())?;
+                let scalar = node.as_scalar()?;
                 let literal = scalar.taint == Taint::Literal;
                 Some(Reference { section, what, name: &scalar.text, span: node.span, literal })
             })
@@ -92,7 +107,12 @@ fn service(problems: &mut Problems, root: &Map, known: &Known<'_>, (entry, map):
     found.extend(listed("secrets", "source", "secrets", "secret"));
     let build = map.get("build").and_then(Node::as_map).and_then(|build| build.get("secrets"));
     for item in build.map(unique::items).unwrap_or_default() {
-        let Some(node) = item.as_map().and_then(|map| map.get("source")) else { continue };
+        let Some(map) = item.as_map() else { continue };
+        if map.entry("source").is_none() {
+            let message = "a secret of a build needs its name as `source`";
+            problems.add(Problem::error("missing-key", item.span, message));
+        }
+        let Some(node) = map.get("source") else { continue };
         let Some(scalar) = node.as_scalar() else { continue };
         let literal = scalar.taint == Taint::Literal;
         found.push(Reference {
@@ -105,6 +125,27 @@ fn service(problems: &mut Problems, root: &Map, known: &Known<'_>, (entry, map):
     }
     for reference in found {
         declared(problems, root, known, &reference);
+    }
+}
+
+/// A build that begins with what another service builds.
+fn contexts(problems: &mut Problems, root: &Map, map: &Map) {
+    let services = root.get("services").and_then(Node::as_map);
+    let build = map.get("build").and_then(Node::as_map);
+    let contexts = build.and_then(|map| map.get("additional_contexts")).and_then(Node::as_map);
+    for Entry { key: _, value } in contexts.into_iter().flat_map(|map| &map.entries) {
+        let Some(name) = value.as_scalar().and_then(|scalar| scalar.text.strip_prefix("service:")) else {
+            continue;
+        };
+        let other = services.and_then(|map| map.get(name)).and_then(Node::as_map);
+        let problem = match other {
+            None => "there is no such service to build upon",
+            Some(other) if other.get("build").is_none() => {
+                "this service isn't built, so no build can begin with it"
+            }
+            Some(_) => continue,
+        };
+        problems.add(Problem::error("missing-service", value.span, problem));
     }
 }
 
@@ -138,7 +179,7 @@ fn declared(problems: &mut Problems, root: &Map, known: &Known<'_>, reference: &
 
 /// Two keys that say one thing, and say it differently.
 fn contradictions(problems: &mut Problems, map: &Map) {
-    if let (Some(mode), Some(networks)) = (map.entry("network_mode"), map.entry("networks")) {
+    if let (Some(mode), Some(networks)) = (filled(map, "network_mode"), filled(map, "networks")) {
         problems.add(
             Problem::error("said-twice", mode.key.span, "`network_mode` and `networks` exclude each other")
                 .related(networks.key.span, "the other one")
@@ -184,9 +225,10 @@ fn contradictions(problems: &mut Problems, map: &Map) {
         );
     }
     let build = inside(&["build"]);
-    if let (Some(file), Some(inline)) =
-        (build.and_then(|map| map.entry("dockerfile")), build.and_then(|map| map.entry("dockerfile_inline")))
-    {
+    if let (Some(file), Some(inline)) = (
+        build.and_then(|map| filled(map, "dockerfile")),
+        build.and_then(|map| filled(map, "dockerfile_inline")),
+    ) {
         problems.add(
             Problem::error(
                 "said-twice",
@@ -251,7 +293,7 @@ fn platforms(problems: &mut Problems, map: &Map, build: Option<&Map>) {
 fn requests(problems: &mut Problems, list: Option<&Node>) {
     for item in list.map(unique::items).unwrap_or_default() {
         let Some(map) = item.as_map() else { continue };
-        if let (Some(count), Some(ids)) = (map.entry("count"), map.entry("device_ids")) {
+        if let (Some(count), Some(ids)) = (filled(map, "count"), filled(map, "device_ids")) {
             problems.add(
                 Problem::error("said-twice", count.key.span, "`count` and `device_ids` exclude each other")
                     .related(ids.key.span, "the other one")
@@ -290,9 +332,6 @@ fn watches(problems: &mut Problems, map: &Map) {
                 item.span,
                 format!("a watch that does `{action}` needs a `target`"),
             ));
-        }
-        if said(map, "path") == Some("") {
-            problems.add(Problem::error("missing-key", item.span, "a watch needs a `path`"));
         }
     }
 }

@@ -7,7 +7,8 @@ use super::super::problem::{Problem, Problems};
 use super::super::read;
 use super::super::source::Span;
 use super::long::Reading;
-use super::typed::text_of;
+use super::scalars::Plain;
+use super::typed::{self, text_of};
 use super::types::{Short, Type};
 use super::{mounts, ports, unique, words};
 
@@ -255,6 +256,7 @@ fn hosts(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
         let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
         found.push(text_node(&format!("{name}={address}"), item.span, item.as_scalar()));
     };
+    let is_list = matches!(value, Value::List(_));
     match value {
         Value::List(items) => {
             for item in &items {
@@ -284,7 +286,9 @@ fn hosts(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
     }
     let text = |node: &Node| node.as_scalar().map(|scalar| scalar.text.clone());
     // A later file may say it again, but nobody says the same twice in one.
-    unique::refused(reading.problems, &found);
+    if is_list {
+        unique::refused(reading.problems, &found);
+    }
     found.sort_by_key(text);
     Some(Node { span, tag, value: Value::List(found) })
 }
@@ -308,7 +312,20 @@ fn keys(reading: &mut Reading<'_>, node: Node) -> Option<Node> {
             }
             Some(Node { span, tag, value: Value::List(items) })
         }
-        value @ Value::List(_) => Some(Node { span, tag, value }),
+        value @ Value::List(_) => {
+            let node = Node { span, tag, value };
+            unique::refused(reading.problems, unique::items(&node));
+            for item in unique::items(&node) {
+                let Some(scalar) = item.as_scalar().filter(|_| reading.interpolated) else { continue };
+                let is_text = typed::meaning(scalar) == Plain::Text;
+                if is_text && scalar.text != "default" && !scalar.text.contains('=') {
+                    let problem =
+                        Problem::error("wrong-type", item.span, "a name and a path are wanted here");
+                    reading.problems.add(problem.hint("`name=path`, or `default` for the agent"));
+                }
+            }
+            Some(node)
+        }
         value @ (Value::Null | Value::Scalar(_)) => {
             reading.refuse(read::wrong_type(&Node { span, tag, value }, "a mapping or a list"))
         }
@@ -321,6 +338,10 @@ pub(crate) fn external(problems: &mut Problems, map: &mut Map) {
     let Some(node) = map.entries.get_mut(place).map(|entry| &mut entry.value) else { return };
     let Value::Map(inner) = &mut node.value else { return };
     let name = inner.remove("name");
+    if let Some(other) = inner.entries.first() {
+        let message = format!("`external` has no key `{}`", other.key.text);
+        problems.add(Problem::error("unknown-key", other.key.span, message).hint("write `external: true`"));
+    }
     node.value = plain_node("true", node.span).value;
     let span = node.span;
     problems.add(

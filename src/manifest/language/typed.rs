@@ -5,7 +5,7 @@ use super::super::problem::{Problem, Problems};
 use super::super::read as node_read;
 use super::numbers;
 use super::scalars::{self, Plain};
-use super::types::{Form, Size, Textual, Type};
+use super::types::{Form, Path, Size, Textual, Type};
 
 /// What is wrong with a value. It is boxed because it is rare and large.
 type Wrong = Box<Problem>;
@@ -25,7 +25,7 @@ pub(crate) fn read(problems: &mut Problems, node: &Node, of: &Type) -> Option<Sc
         Type::Flag => flag(node),
         Type::Truth => truth(node),
         Type::Whole(least, most) => whole(node, *least, *most),
-        Type::Cut => cut(node),
+        Type::Cut(least) => cut(node, *least),
         Type::Decimal => decimal(node),
         Type::Unquoted(of) => match node.as_scalar().map(meaning) {
             Some(Plain::Whole(_) | Plain::Decimal(_)) => return read(problems, node, of),
@@ -33,6 +33,9 @@ pub(crate) fn read(problems: &mut Problems, node: &Node, of: &Type) -> Option<Sc
         },
         Type::Size(kind) => size(node, *kind),
         Type::Duration => duration(node),
+        Type::Path(Path::Watched) if node.as_scalar().is_some_and(|scalar| scalar.text.is_empty()) => {
+            Err(wrong(node, "missing-value", "a watch needs a `path`".to_owned(), ""))
+        }
         Type::Any
         | Type::Text
         | Type::Path(_)
@@ -107,9 +110,10 @@ fn formed(problems: &mut Problems, node: &Node, scalar: &Scalar, form: Form) -> 
     let follows = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let (fits, what, hint) = match form {
         Form::ContainerName => (
-            text.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && text.len() > 1
-                && text.chars().all(follows),
+            // Compose looks for such a name anywhere in the text.
+            text.as_bytes()
+                .windows(2)
+                .any(|two| matches!(two, [a, b] if a.is_ascii_alphanumeric() && follows(char::from(*b)))),
             "a container name",
             "letters, digits, `_`, `.` and `-`, at least two, the first a letter or digit",
         ),
@@ -221,12 +225,15 @@ fn truth(node: &Node) -> Result<Scalar, Wrong> {
 fn whole(node: &Node, least: i64, most: i64) -> Result<Scalar, Wrong> {
     let wanted = match (least, most) {
         (i64::MIN, _) => "a whole number".to_owned(),
-        (0, i64::MAX) => "a whole number that is not negative".to_owned(),
+        (0, 0xffff_ffff..) => "a whole number that is not negative".to_owned(),
         (least, most) => format!("a whole number from {least} to {most}"),
     };
     let found = scalar(node, &wanted)?;
     let number = match meaning(found) {
         Plain::Whole(number) => Some(number),
+        // `1e3` is a whole number as well.
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and it is bounded")]
+        Plain::Decimal(number) if number.fract() == 0.0 && number.abs() < 1e15 => Some(number as i128),
         Plain::Text => found.text.parse().ok(),
         Plain::Decimal(_) | Plain::Flag(_) | Plain::Date => None,
     };
@@ -236,9 +243,9 @@ fn whole(node: &Node, least: i64, most: i64) -> Result<Scalar, Wrong> {
 }
 
 /// A number that Compose cuts off to a whole one.
-fn cut(node: &Node) -> Result<Scalar, Wrong> {
-    const WANTED: &str = "a whole number";
-    let found = scalar(node, WANTED)?;
+fn cut(node: &Node, least: i64) -> Result<Scalar, Wrong> {
+    let wanted = if least < 0 { "a whole number" } else { "a whole number that is not negative" };
+    let found = scalar(node, wanted)?;
     let number = match meaning(found) {
         Plain::Whole(number) => Some(number),
         #[expect(clippy::cast_possible_truncation, reason = "the cut is what is wanted, and it is bounded")]
@@ -246,7 +253,8 @@ fn cut(node: &Node) -> Result<Scalar, Wrong> {
         Plain::Text => found.text.parse().ok(),
         Plain::Decimal(_) | Plain::Flag(_) | Plain::Date => None,
     };
-    let number = number.ok_or_else(|| unwanted(node, found, WANTED))?;
+    let number = number.filter(|number| *number >= i128::from(least));
+    let number = number.ok_or_else(|| unwanted(node, found, wanted))?;
     Ok(plain_of(number.to_string(), found))
 }
 
@@ -260,7 +268,9 @@ fn decimal(node: &Node) -> Result<Scalar, Wrong> {
         Plain::Flag(_) | Plain::Date => None,
     };
     let message = || format!("{} is not a number", found.shown());
-    let number = number.filter(|number| number.is_finite());
+    // Compose keeps seven digits.
+    #[expect(clippy::cast_possible_truncation, reason = "that is what is wanted")]
+    let number = number.map(|number| number as f32).filter(|number| number.is_finite());
     let number = number.ok_or_else(|| wrong(node, "bad-number", message(), "as in `0.5` or `2`"))?;
     Ok(plain_of(number.to_string(), found))
 }
@@ -269,8 +279,9 @@ fn size(node: &Node, kind: Size) -> Result<Scalar, Wrong> {
     let found = scalar(node, "a size")?;
     let bytes = match (meaning(found), kind) {
         (Plain::Whole(bytes), Size::Whole | Size::Number) => Some(bytes.to_string()),
-        // A size with a fraction is none to Compose.
+        // A size that YAML reads as a decimal is none to Compose, also where only whole ones may stand.
         (Plain::Decimal(_), Size::Number) => Some("0".to_owned()),
+        (Plain::Decimal(number), Size::Whole) if number.fract() == 0.0 => Some("0".to_owned()),
         (Plain::Text, _) => numbers::size(&found.text).map(|bytes| bytes.to_string()),
         (Plain::Whole(_) | Plain::Decimal(_), Size::Text) => return Err(unquoted(node, found)),
         (Plain::Decimal(_) | Plain::Flag(_) | Plain::Date, _) => None,

@@ -23,8 +23,8 @@ pub(crate) enum Type {
     Truth,
     /// A whole number in this range, or a text of one.
     Whole(i64, i64),
-    /// A number that is cut off to a whole one, or a text of one.
-    Cut,
+    /// A number that is cut off to a whole one not below this one, or a text of one.
+    Cut(i64),
     /// A number, or a text of one.
     Decimal,
     /// As the type, and never a text.
@@ -95,6 +95,8 @@ pub(crate) enum Path {
     Plain,
     /// The source of a build, which may be somewhere on the net.
     Context,
+    /// What is watched, which can't be nothing.
+    Watched,
     /// A file that is read here, and printed no more.
     Read,
     /// A path where the mapping that it is in is of the type `bind`, else a name.
@@ -106,10 +108,14 @@ pub(crate) enum Path {
 pub(crate) enum Pairs {
     /// The value of the variable of that name, if there is one.
     Variable,
+    /// Nothing, and a list that says the same twice is refused.
+    Hook,
     /// As `Variable`; and without such a variable the key is left out.
     Argument,
     /// The empty text.
     Empty,
+    /// As `Empty`, and a list that says the same twice is refused.
+    Plain,
     /// As `Empty`, where values are paths or addresses of sources.
     Contexts,
 }
@@ -121,8 +127,10 @@ pub(crate) enum Unique {
     Never,
     /// Equal items are refused.
     Refused,
-    /// By the item itself.
+    /// By the item itself, up to an equals sign.
     Itself,
+    /// By all of the item.
+    Whole,
     /// By its `target`.
     Target,
     /// By the path that it is mounted at, below this folder where it names none.
@@ -295,7 +303,7 @@ impl Type {
             | Self::Flag
             | Self::Truth
             | Self::Whole(..)
-            | Self::Cut
+            | Self::Cut(_)
             | Self::Decimal
             | Self::Unquoted(_)
             | Self::Size(_)

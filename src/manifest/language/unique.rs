@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::node::{Map, Node, Value};
+use super::super::node::{Map, Node, Scalar, Value};
 use super::super::problem::{Problem, Problems};
 use super::types::Unique;
 use super::{complete, merge};
@@ -64,13 +64,19 @@ pub(crate) fn append(items: &mut Vec<Node>, over: Vec<Node>, unique: Unique) {
 
 /// Notes the items that are in a list twice and may not be, once all files are merged.
 pub(crate) fn refused(problems: &mut Problems, items: &[Node]) {
-    let mut known: BTreeMap<&str, &Node> = BTreeMap::new();
+    let mut known: BTreeMap<String, &Node> = BTreeMap::new();
     for item in items {
         let Some(scalar) = item.as_scalar() else { continue };
-        if let Some(first) = known.insert(&scalar.text, item) {
+        if let Some(first) = known.insert(strictly(scalar), item) {
             problems.add(twice(first, item));
         }
     }
+}
+
+/// A text, told from the number that it may look like.
+fn strictly(scalar: &Scalar) -> String {
+    let kind = if scalar.plain { "#" } else { "" };
+    format!("{kind}{}", scalar.text)
 }
 
 /// What an item is known by.
@@ -82,7 +88,10 @@ fn key(item: &Node, unique: Unique) -> Option<String> {
     let of = |key: &str| map.and_then(|map| said(map, key));
     match unique {
         Unique::Never => None,
-        Unique::Refused | Unique::Itself => own,
+        Unique::Whole => own,
+        Unique::Refused => item.as_scalar().map(strictly),
+        // What follows an equals sign doesn't count, as with variables.
+        Unique::Itself => own.map(|own| own.split_once('=').map_or(own.clone(), |(name, _)| name.to_owned())),
         Unique::Target => of("target").map(|target| complete::cleaned(&target)),
         Unique::Path => of("path"),
         Unique::Subnet => of("subnet"),

@@ -3,7 +3,7 @@
 use super::super::types::{List, Object, Pairs, Path, Short, Size, Textual, Type, Unique, key};
 use super::service::{SOURCE, sources};
 use super::storage::BUILD_ULIMITS;
-use super::{DISTINCT, TEXTS};
+use super::{ADDRESSES, DISTINCT, TEXTS};
 
 /// `services.*.build`
 pub(super) static BUILD: Object = Object {
@@ -23,7 +23,7 @@ pub(super) static BUILD: Object = Object {
         key("no_cache", Type::Flag),
         key("additional_contexts", Type::Pairs(Pairs::Contexts)),
         key("pull", Type::Flag),
-        key("extra_hosts", Type::Short(Short::Hosts, &DISTINCT)),
+        key("extra_hosts", Type::Short(Short::Hosts, &ADDRESSES)),
         key("isolation", Type::Text),
         key("network", Type::Text),
         key("target", Type::Text),

@@ -1,7 +1,7 @@
 //! The attributes of `deploy`.
 
 use super::super::types::{List, Object, Pairs, Size, Textual, Type, Unique, key};
-use super::{COUNT, STRICT, TEXTS, WHOLE};
+use super::{COUNT, CUT, STRICT, TEXTS, WHOLE};
 
 /// `services.*.deploy`
 pub(super) static DEPLOY: Object = Object {
@@ -88,7 +88,7 @@ static DEVICE_REQUEST: Object = Object {
         key("driver", Type::Text),
         key("count", Type::Textual(Textual::Count)),
         key("device_ids", STRICT),
-        key("options", Type::Pairs(Pairs::Empty)),
+        key("options", Type::Pairs(Pairs::Plain)),
     ],
     extensible: true,
     lax: false,
@@ -102,7 +102,7 @@ pub(super) static GPU: Object = Object {
         key("driver", Type::Text),
         key("count", Type::Textual(Textual::Count)),
         key("device_ids", STRICT),
-        key("options", Type::Pairs(Pairs::Empty)),
+        key("options", Type::Pairs(Pairs::Plain)),
     ],
     extensible: true,
     lax: true,
@@ -117,7 +117,7 @@ static GENERIC_RESOURCE: Object = Object {
 
 static DISCRETE: Object = Object {
     of: "`discrete_resource_spec`",
-    attributes: &[key("kind", Type::Text).always(), key("value", Type::Cut).always()],
+    attributes: &[key("kind", Type::Text).always(), key("value", CUT).always()],
     extensible: true,
     lax: false,
 };

@@ -17,12 +17,16 @@ use super::types::{List, Object, Path, Short, Textual, Type, Unique, key};
 const WHOLE: Type = Type::Whole(i64::MIN, i64::MAX);
 /// A whole number that counts something.
 const COUNT: Type = Type::Whole(0, i64::MAX);
+/// Any number, cut off to a whole one.
+const CUT: Type = Type::Cut(i64::MIN);
 /// A path.
 const PATH: Type = Type::Path(Path::Plain);
 /// A text or number by a key of the user's own.
 const OPTIONS: Type = Type::Map(&Type::Textual(Textual::Number));
 /// Texts of which none is there twice.
 const DISTINCT: Type = Type::List(&List { item: Type::Text, unique: Unique::Itself, single: false });
+/// Addresses, each told by all of it.
+const ADDRESSES: Type = Type::List(&List { item: Type::Text, unique: Unique::Whole, single: false });
 /// Texts of which none may be there twice.
 const STRICT: Type = Type::List(&List { item: Type::Text, unique: Unique::Refused, single: false });
 /// Texts.
@@ -61,7 +65,7 @@ fn inside(path: &str, of: &Type, paths: &mut Vec<String>) {
         | Type::Flag
         | Type::Truth
         | Type::Whole(..)
-        | Type::Cut
+        | Type::Cut(_)
         | Type::Decimal
         | Type::Unquoted(_)
         | Type::Size(_)
@@ -102,7 +106,7 @@ static INCLUDED: Object = Object {
     attributes: &[
         key("path", ONE_OR_TEXTS),
         key("env_file", ONE_OR_TEXTS),
-        key("project_directory", Type::Text),
+        key("project_directory", Type::Textual(Textual::Number)),
     ],
     extensible: false,
     lax: true,

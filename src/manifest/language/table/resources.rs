@@ -1,6 +1,6 @@
 //! Networks, volumes, configs, secrets and models.
 
-use super::super::types::{List, Object, Pairs, Short, Type, Unique, key};
+use super::super::types::{List, Object, Pairs, Short, Textual, Type, Unique, key};
 use super::{OPTIONS, PATH, TEXTS};
 
 /// `external: true`, and the older `external: {name: x}`.
@@ -74,7 +74,7 @@ pub(crate) static SECRET: Object = Object {
         key("external", EXTERNAL),
         key("labels", LABELS),
         key("driver", Type::Text),
-        key("driver_opts", OPTIONS),
+        key("driver_opts", Type::Map(&Type::Textual(Textual::Whole))),
         key("template_driver", Type::Text),
     ],
     extensible: true,
@@ -103,7 +103,7 @@ pub(super) static MODEL: Object = Object {
     attributes: &[
         key("name", Type::Text),
         key("model", Type::Text).needed(),
-        key("context_size", super::WHOLE),
+        key("context_size", Type::Unquoted(&super::WHOLE)),
         key("runtime_flags", TEXTS),
     ],
     extensible: true,

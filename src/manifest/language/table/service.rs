@@ -4,7 +4,7 @@ use super::super::types::{Form, List, Object, Pairs, Path, Short, Size, Textual,
 use super::build::BUILD;
 use super::deploy::{DEPLOY, GPU};
 use super::storage::{BLKIO, DEVICES, MOUNTS, ULIMITS};
-use super::{COMMAND, COUNT, DISTINCT, ONE_OR_TEXTS, OPTIONS, PATH, STRICT, TEXTS, WHOLE};
+use super::{ADDRESSES, COMMAND, COUNT, CUT, DISTINCT, ONE_OR_TEXTS, OPTIONS, STRICT, TEXTS};
 
 /// A service.
 pub(crate) static SERVICE: Object = Object {
@@ -22,13 +22,13 @@ pub(crate) static SERVICE: Object = Object {
         key("cgroup", Type::Word(&["host", "private"])),
         key("cpu_count", COUNT),
         key("cpu_percent", Type::Whole(0, 100)),
-        key("cpu_period", Type::Cut),
-        key("cpu_quota", Type::Cut),
-        key("cpu_rt_period", Type::Cut),
-        key("cpu_rt_runtime", Type::Cut),
+        key("cpu_period", CUT),
+        key("cpu_quota", CUT),
+        key("cpu_rt_period", CUT),
+        key("cpu_rt_runtime", CUT),
         key("cpus", Type::Decimal),
         key("cpuset", Type::Text),
-        key("cpu_shares", Type::Cut),
+        key("cpu_shares", CUT),
         key("command", COMMAND).always().replaced(),
         key("configs", sources(&CONFIG_MOUNTS)),
         key("container_name", Type::Formed(Form::ContainerName)),
@@ -48,7 +48,7 @@ pub(crate) static SERVICE: Object = Object {
         key("expose", EXPOSE),
         key("extends", Type::Short(Short::Extends, &Type::Object(&EXTENDS))).hidden(),
         key("external_links", STRICT),
-        key("extra_hosts", Type::Short(Short::Hosts, &DISTINCT)),
+        key("extra_hosts", Type::Short(Short::Hosts, &ADDRESSES)),
         key("group_add", GROUPS),
         key("gpus", Type::Short(Short::Gpus, &GPUS)),
         key("hostname", Type::Text),
@@ -72,7 +72,7 @@ pub(crate) static SERVICE: Object = Object {
         key("oom_kill_disable", Type::Flag),
         key("oom_score_adj", Type::Whole(-1000, 1000)),
         key("pid", Type::Maybe(&Type::Text)),
-        key("pids_limit", Type::Cut),
+        key("pids_limit", CUT),
         key("platform", Type::Text),
         key("ports", Type::Short(Short::Ports, &PORTS)),
         key("privileged", Type::Flag),
@@ -111,7 +111,7 @@ const DISTINCT_OR_ONE: Type = Type::List(&List { item: Type::Text, unique: Uniqu
 const EXPOSE: Type =
     Type::List(&List { item: Type::Textual(Textual::Whole), unique: Unique::Itself, single: false });
 const GROUPS: Type =
-    Type::List(&List { item: Type::Textual(Textual::Number), unique: Unique::Refused, single: false });
+    Type::List(&List { item: Type::Textual(Textual::Whole), unique: Unique::Refused, single: false });
 const GPUS: Type = Type::List(&List { item: Type::Object(&GPU), unique: Unique::Never, single: false });
 const HOOKS: Type = Type::List(&List { item: Type::Object(&HOOK), unique: Unique::Never, single: false });
 const ENV_FILES: Type =
@@ -201,7 +201,7 @@ static HEALTHCHECK: Object = Object {
         key("test", Type::Short(Short::HealthTest, &TEXTS)).replaced(),
         key("timeout", Type::Duration).said(),
         key("interval", Type::Duration).said(),
-        key("retries", Type::Cut).said(),
+        key("retries", Type::Cut(0)).said(),
         key("start_period", Type::Duration).said(),
         key("start_interval", Type::Duration).said(),
         key("disable", Type::Flag),
@@ -232,13 +232,13 @@ static ATTACHMENT: Object = Object {
     attributes: &[
         key("aliases", DISTINCT),
         key("driver_opts", OPTIONS),
-        key("gw_priority", Type::Cut),
+        key("gw_priority", Type::Unquoted(&CUT)),
         key("interface_name", Type::Text),
         key("ipv4_address", Type::Text),
         key("ipv6_address", Type::Text),
         key("link_local_ips", DISTINCT),
         key("mac_address", Type::Text),
-        key("priority", Type::Cut),
+        key("priority", Type::Unquoted(&CUT)),
     ],
     extensible: true,
     lax: false,
@@ -250,7 +250,7 @@ static PORT: Object = Object {
         key("name", Type::Text),
         key("mode", Type::Text),
         key("host_ip", Type::Text),
-        key("target", WHOLE),
+        key("target", Type::Whole(0, 0xffff_ffff)),
         key("published", Type::Textual(Textual::Whole)),
         key("protocol", Type::Text),
         key("app_protocol", Type::Text),
@@ -267,21 +267,21 @@ pub(super) static HOOK: Object = Object {
         key("user", Type::Text),
         key("privileged", Type::Flag),
         key("working_dir", Type::Text),
-        key("environment", Type::Pairs(Pairs::Variable)),
+        key("environment", Type::Pairs(Pairs::Hook)),
     ],
     extensible: true,
     lax: false,
 };
 
-/// `exec` of a watch: as a hook, and it may say nothing.
+/// `exec` of a watch: as a hook, and printed even where it is not said.
 static EXEC: Object = Object {
     of: "`exec`",
     attributes: &[
-        key("command", COMMAND).always(),
+        key("command", COMMAND).always().needed(),
         key("user", Type::Text),
         key("privileged", Type::Flag),
         key("working_dir", Type::Text),
-        key("environment", Type::Pairs(Pairs::Variable)),
+        key("environment", Type::Pairs(Pairs::Hook)),
     ],
     extensible: true,
     lax: false,
@@ -294,7 +294,7 @@ const WATCHES: Type = Type::List(&List { item: Type::Object(&WATCH), unique: Uni
 static WATCH: Object = Object {
     of: "a watch",
     attributes: &[
-        key("path", PATH).needed(),
+        key("path", Type::Path(Path::Watched)).needed(),
         key("action", Type::Word(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])).needed(),
         key("target", Type::Text),
         key("exec", Type::Object(&EXEC)).always(),

@@ -42,7 +42,7 @@ static BIND: Object = Object {
 static VOLUME: Object = Object {
     of: "the mount of a volume",
     attributes: &[
-        key("labels", Type::Pairs(Pairs::Empty)),
+        key("labels", Type::Pairs(Pairs::Plain)),
         key("nocopy", Type::Flag),
         key("subpath", Type::Text),
     ],
@@ -52,7 +52,7 @@ static VOLUME: Object = Object {
 
 static TMPFS: Object = Object {
     of: "a tmpfs",
-    attributes: &[key("size", Type::Size(Size::Whole)), key("mode", Type::Unquoted(&Type::Cut))],
+    attributes: &[key("size", Type::Size(Size::Whole)), key("mode", Type::Unquoted(&Type::Cut(0)))],
     extensible: true,
     lax: false,
 };
