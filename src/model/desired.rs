@@ -1,14 +1,20 @@
 //! What the repository says, fully resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use super::image::PullPolicy;
 use super::name::{
     ContainerName, EnvironmentName, Instance, NameError, NetworkKey, ServiceName, StackName, TierName,
     VolumeKey,
 };
-use super::spec::{ContainerSpec, ContentDigest, NetworkSpec, VolumeSpec};
+use super::place::HostSelector;
+use super::policy::{Drift, Rollback};
+use super::spec::{ContainerSpec, ContentDigest, NetworkSpec, Peer, VolumeSpec};
+
+/// The keys of services into which values went that only a host knows.
+pub type FromOutside = BTreeMap<ServiceName, BTreeSet<String>>;
 
 /// The whole of one stack, as one revision of the repository wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +35,32 @@ pub struct Desired {
     pub services: BTreeMap<ServiceName, Service>,
     /// Files and folders of the repository that services mount, by the digest of their content.
     pub contents: BTreeMap<ContentDigest, RepositoryContent>,
+    /// The hosts that it is for; none means every host.
+    pub hosts: Vec<HostSelector>,
+    /// What becomes of what it no longer has.
+    pub prune: Prune,
+}
+
+/// What becomes of a service or network that is in no manifest any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prune {
+    /// It is stopped and removed; volumes stay.
+    #[default]
+    Remove,
+    /// It is told, and stays as it is.
+    Report,
 }
 
 impl Desired {
+    /// Whether what is desired also depends on what tags mean at registries from time to time.
+    pub fn follows_registries(&self) -> bool {
+        let follows = |service: &Service| match service.pull {
+            PullPolicy::Always | PullPolicy::Every(_) => service.spec.image.digest().is_none(),
+            PullPolicy::Missing | PullPolicy::Never => false,
+        };
+        self.services.values().any(follows)
+    }
+
     /// The place of `tier` in the order of application.
     pub fn tier_rank(&self, tier: &TierName) -> usize {
         self.tiers.iter().position(|known| known == tier).unwrap_or(self.tiers.len())
@@ -53,6 +82,16 @@ pub struct Service {
     pub depends_on: BTreeMap<ServiceName, Dependency>,
     /// What must hold before the service counts as up.
     pub gate: Gate,
+    /// What is done about differences that somebody made on the host.
+    pub drift: Drift,
+    /// What becomes of a deploy that fails after its new container has run.
+    pub rollback: Rollback,
+    /// How long it is watched after the deploy that started it has committed.
+    pub watch: Option<Duration>,
+    /// What it was called before.
+    pub moved_from: Option<ServiceName>,
+    /// When a registry is asked for the image.
+    pub pull: PullPolicy,
     /// What to run.
     pub spec: ContainerSpec,
 }
@@ -61,6 +100,16 @@ impl Service {
     /// Its containers, from 1.
     pub fn instances(&self) -> impl Iterator<Item = Instance> + '_ {
         (1..=self.replicas).map(|number| Instance { service: self.name.clone(), number })
+    }
+
+    /// The services that must be there before this one: those that it depends on, and those that it shares something
+    /// with.
+    pub fn needs(&self) -> impl Iterator<Item = &ServiceName> {
+        let shared = self.spec.namespaces.peers().filter_map(|peer| match peer {
+            Peer::Service(name) => Some(name),
+            Peer::Container(_) | Peer::Id(_) => None,
+        });
+        self.depends_on.keys().chain(shared)
     }
 
     /// The name of the container of `instance`: the declared one, else Compose's `stack-service-number`.
@@ -82,6 +131,8 @@ pub struct Dependency {
     pub condition: Condition,
     /// Whether the other one must exist.
     pub required: bool,
+    /// Whether this service is made anew when the other one is, or is started again.
+    pub restart: bool,
 }
 
 /// The state that a dependency must have reached.

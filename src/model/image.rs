@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A reference to an image, in Docker's familiar form: `redis:7-alpine` and `docker.io/library/redis:7-alpine` are
 /// equal. A reference with neither tag nor digest means the tag `latest`.
@@ -47,6 +48,42 @@ impl ImageRef {
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
+
+    /// The host of the registry, with its port; absent where it is Docker Hub.
+    pub fn registry(&self) -> Option<&str> {
+        let (host, _) = self.repository.split_once('/')?;
+        is_registry_host(host).then_some(host)
+    }
+
+    /// The same name, pinned to content. An engine that is given both goes by the digest alone.
+    pub fn pinned(&self, digest: &str) -> Self {
+        Self { digest: Some(digest.to_owned()), ..self.clone() }
+    }
+
+    /// As people say it: without the digest where there is a tag.
+    pub fn name(&self) -> Self {
+        let digest = self.digest.clone().filter(|_| self.tag.is_none());
+        Self { digest, ..self.clone() }
+    }
+}
+
+/// When a registry is asked for an image. A manifest says it as `pull_policy`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// When the host doesn't have it.
+    #[default]
+    Missing,
+    /// At every plan: where the tag means another image, that is a change.
+    Always,
+    /// Never: the host must have it.
+    Never,
+    /// As [`Self::Always`], once in so long a time.
+    Every(Duration),
+}
+
+/// The digest as people read it: `sha256:` and twelve digits.
+pub fn short_digest(digest: &str) -> &str {
+    digest.get(..19).unwrap_or(digest)
 }
 
 fn is_component(part: &str) -> bool {

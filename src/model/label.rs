@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::name::{DeployId, Instance, StackName};
+use super::adopted::ComposeOrigin;
+use super::name::{ContainerId, ContainerName, DeployId, Instance, StackName};
 
 /// The stack that owns the object. Without this label Evenkeel writes to nothing.
 pub const STACK: &str = "evenkeel.stack";
@@ -16,12 +17,55 @@ pub const INSTANCE: &str = "evenkeel.instance";
 /// The deploy that created the object.
 pub const DEPLOY: &str = "evenkeel.deploy";
 
+/// The Compose project of an object.
+pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+
 /// Label names that a manifest may not set.
 pub const RESERVED_PREFIXES: [&str; 2] = ["evenkeel.", "com.docker.compose."];
 
 /// Whether a label belongs to Evenkeel or Compose and isn't a manifest's to set.
 pub fn is_reserved(name: &str) -> bool {
     RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What stands for the deploy of a container that no deploy has made.
+const NO_DEPLOY: &str = "adopted";
+
+/// What Compose's labels say of a container; absent where they don't say all of it.
+pub fn compose_origin(labels: &BTreeMap<String, String>) -> Option<ComposeOrigin> {
+    let get = |name: &str| labels.get(&format!("com.docker.compose.{name}"));
+    Some(ComposeOrigin {
+        project: get("project")?.clone(),
+        service: get("service")?.parse().ok()?,
+        number: get("container-number")?.parse().ok()?,
+        one_off: get("oneoff").is_some_and(|word| word.eq_ignore_ascii_case("true")),
+    })
+}
+
+/// Which container of a stack it is, and which deploy has made it. One that bears no label of ours is who Compose says
+/// it is, else itself: whether it is anybody's, only who adopted it knows.
+///
+/// # Errors
+/// Says which label of a container of ours is missing or makes no sense.
+pub fn identity(
+    labels: &BTreeMap<String, String>,
+    (id, name): (&ContainerId, &ContainerName),
+) -> Result<(Instance, DeployId), String> {
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+        text.parse().map_err(|error| format!("{error}"))
+    }
+    if !labels.contains_key(STACK) {
+        let (service, number) = match compose_origin(labels) {
+            Some(ComposeOrigin { project: _, service, number, one_off: _ }) => (service, number),
+            None => (parsed(name.as_str()).or_else(|_| parsed(id.short()))?, 1),
+        };
+        // Its own, for a name that it gets when it is replaced.
+        return Ok((Instance { service, number }, parsed(&format!("{NO_DEPLOY}-{}", id.short()))?));
+    }
+    let get = |name: &str| labels.get(name).ok_or_else(|| format!("the container has no {name}"));
+    let service = parsed(get(SERVICE)?)?;
+    let number = get(INSTANCE)?.parse().map_err(|_| format!("the label {INSTANCE} is no number"))?;
+    Ok((Instance { service, number }, parsed(get(DEPLOY)?)?))
 }
 
 /// The labels of a container of `stack`, besides those that its manifest declares.
@@ -32,7 +76,7 @@ pub fn of_container(stack: &StackName, instance: &Instance, deploy: &DeployId) -
         text(SERVICE, &instance.service),
         text(INSTANCE, &instance.number),
         text(DEPLOY, deploy),
-        text("com.docker.compose.project", stack),
+        text(COMPOSE_PROJECT, stack),
         text("com.docker.compose.service", &instance.service),
         text("com.docker.compose.container-number", &instance.number),
         text("com.docker.compose.oneoff", &"False"),
@@ -56,7 +100,7 @@ pub fn of_volume(stack: &StackName, key: &str) -> BTreeMap<String, String> {
 fn of_shared(stack: &StackName, compose_label: &str, key: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (STACK.to_owned(), stack.to_string()),
-        ("com.docker.compose.project".to_owned(), stack.to_string()),
+        (COMPOSE_PROJECT.to_owned(), stack.to_string()),
         (compose_label.to_owned(), key.to_owned()),
     ])
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::adopted::ComposeOrigin;
 use super::image::ImageRef;
 use super::name::{
     ContainerId, ContainerName, DeployId, ImageId, Instance, NetworkId, NetworkName, StackName, VolumeName,
 };
+use super::platform::Platform;
 use super::spec::{ContainerSpec, Healthcheck, NetworkSpec, PublishedPort, VolumeSpec};
 
 /// Everything that a plan for one stack needs to know of the host.
@@ -27,6 +29,19 @@ pub struct Live {
     pub images: BTreeMap<ImageId, LiveImage>,
     /// Which image each reference that was asked for means on this host. An image that is not there is absent.
     pub references: BTreeMap<ImageRef, ImageId>,
+    /// What the registries said, for each reference for which one was asked.
+    pub registry: BTreeMap<ImageRef, AtRegistry>,
+}
+
+/// What a registry says about a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtRegistry {
+    /// It means the image of this digest.
+    Digest(String),
+    /// The registry doesn't have it, or doesn't show it to this host. In the registry's words.
+    Absent(String),
+    /// The registry couldn't be asked, for this reason.
+    Unknown(String),
 }
 
 /// The engine behind the socket.
@@ -47,9 +62,9 @@ pub struct LiveContainer {
     pub id: ContainerId,
     /// Its name at the moment.
     pub name: ContainerName,
-    /// Which one of the stack it is, from its labels.
+    /// Which one of the stack it is, from its labels, or as it was adopted.
     pub instance: Instance,
-    /// The deploy that created it, from its labels.
+    /// The deploy that created it, from its labels; a word of its own where none did.
     pub deploy: DeployId,
     /// The image that it was created from.
     pub image: ImageId,
@@ -59,6 +74,9 @@ pub struct LiveContainer {
     pub spec: ContainerSpec,
     /// Networks that it is attached to and its address there, if it has one at the moment.
     pub addresses: BTreeMap<NetworkName, Option<std::net::IpAddr>>,
+    /// The networks of its attachments by their ids, as far as the engine tells. A container that doesn't run may be
+    /// attached to one that is gone, though another one bears its name now.
+    pub endpoints: BTreeMap<NetworkName, NetworkId>,
 }
 
 /// A container that isn't of the stack: only what could be in the way.
@@ -68,8 +86,12 @@ pub struct OtherContainer {
     pub name: ContainerName,
     /// The Evenkeel stack it belongs to, if any.
     pub stack: Option<StackName>,
+    /// What Compose's labels say of it.
+    pub origin: Option<ComposeOrigin>,
     /// The ports of the host that it holds at the moment.
     pub ports: BTreeSet<PublishedPort>,
+    /// The paths of the host that it mounts, whether it runs or not.
+    pub binds: BTreeSet<String>,
 }
 
 /// What a container does.
@@ -167,6 +189,12 @@ pub struct LiveVolume {
 pub struct LiveImage {
     /// Its id.
     pub id: ImageId,
+    /// Under which digests registries have it: references without a tag. Empty for one that was only ever built here.
+    pub repo_digests: BTreeSet<ImageRef>,
+    /// When one of its tags came to mean it on this host, in RFC 3339, as the engine gave it; empty where unknown.
+    pub tagged_at: String,
+    /// What it was built for; absent where the engine doesn't say.
+    pub platform: Option<Platform>,
     /// Its own arguments.
     pub command: Vec<String>,
     /// Its own executable.
@@ -194,6 +222,9 @@ impl LiveImage {
     pub fn bare(id: ImageId) -> Self {
         Self {
             id,
+            repo_digests: BTreeSet::new(),
+            tagged_at: String::new(),
+            platform: None,
             command: Vec::new(),
             entrypoint: Vec::new(),
             environment: BTreeMap::new(),

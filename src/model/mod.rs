@@ -4,11 +4,16 @@
 //! Everything above meets here: `manifest` makes a [`desired::Desired`], `engine` a [`live::Live`], `plan` compares
 //! the two. No type here knows YAML, Docker's API or a file system.
 
+pub mod adopted;
 pub mod desired;
+pub mod grant;
 pub mod image;
 pub mod label;
 pub mod live;
 pub mod name;
+pub mod place;
+pub mod platform;
+pub mod policy;
 pub mod spec;
 pub mod text;
 pub mod tree;

@@ -6,12 +6,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::image::ImageRef;
-use super::name::{NetworkName, VolumeName};
+use super::name::NetworkName;
+use super::platform::Platform;
 use super::text::Text;
+
+mod devices;
+mod limits;
+mod mounts;
+mod namespaces;
+mod networks;
+mod runtime;
+
+pub use devices::{Device, DeviceRequest, Devices};
+pub use limits::{BlockIo, Resources, Swap};
+pub use mounts::{
+    ContentDigest, Mount, MountOptions, MountSource, Propagation, Recursive, Relabel, VolumeSpec,
+};
+pub use namespaces::{Namespace, Namespaces, Peer};
+pub use networks::{AddressPool, Attachment, INTERFACE_NAME, MacAddress, MacError, NetworkSpec};
+pub use runtime::Runtime;
 
 /// Everything that decides what the engine creates and runs. Policy around it (gates, order, replicas) is in
 /// [`super::desired::Service`].
@@ -19,6 +36,8 @@ use super::text::Text;
 pub struct ContainerSpec {
     /// The image to run.
     pub image: ImageRef,
+    /// What the image is to be built for; absent means whatever of it the host has or prefers.
+    pub platform: Option<Platform>,
     /// Arguments; absent means the image's own.
     pub command: Option<Vec<Text>>,
     /// Executable and first arguments; absent means the image's own, empty means none.
@@ -43,6 +62,8 @@ pub struct ContainerSpec {
     pub working_dir: Option<String>,
     /// Host name; absent means the short container id.
     pub hostname: Option<String>,
+    /// The domain that the host name is in.
+    pub domainname: Option<String>,
     /// When Docker restarts the container by itself.
     pub restart: RestartPolicy,
     /// The signal that asks the process to end; absent means the image's own or `SIGTERM`.
@@ -69,6 +90,10 @@ pub struct ContainerSpec {
     pub extra_hosts: BTreeSet<(String, String)>,
     /// Name servers, in order.
     pub dns: Vec<String>,
+    /// Domains in which short names are looked up, in order.
+    pub dns_search: Vec<String>,
+    /// Options of the resolver.
+    pub dns_options: BTreeSet<String>,
     /// Kernel parameters of the container's namespaces.
     pub sysctls: BTreeMap<String, String>,
     /// Resource limits of the processes by their name (`nofile`).
@@ -79,13 +104,35 @@ pub struct ContainerSpec {
     pub logging: Option<Logging>,
     /// Limits that can be changed while the container runs.
     pub resources: Resources,
+    /// Limits for single block devices.
+    pub block_io: BlockIo,
+    /// What is shared with the host or with other containers.
+    pub namespaces: Namespaces,
+    /// Devices of the host.
+    pub devices: Devices,
+    /// How it is run.
+    pub runtime: Runtime,
 }
 
 impl ContainerSpec {
+    /// Every image that the host must have for it: its own, and those that it mounts.
+    pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
+        std::iter::once(&self.image).chain(self.mounted_images())
+    }
+
+    /// The images that it mounts.
+    pub fn mounted_images(&self) -> impl Iterator<Item = &ImageRef> {
+        self.mounts.values().filter_map(|mount| match &mount.source {
+            MountSource::Image(image) => Some(image),
+            _ => None,
+        })
+    }
+
     /// A container of `image` that declares nothing else.
     pub fn of_image(image: ImageRef) -> Self {
         Self {
             image,
+            platform: None,
             command: None,
             entrypoint: None,
             environment: BTreeMap::new(),
@@ -98,6 +145,7 @@ impl ContainerSpec {
             user: None,
             working_dir: None,
             hostname: None,
+            domainname: None,
             restart: RestartPolicy::No,
             stop_signal: None,
             stop_grace: None,
@@ -111,26 +159,19 @@ impl ContainerSpec {
             security_opt: BTreeSet::new(),
             extra_hosts: BTreeSet::new(),
             dns: Vec::new(),
+            dns_search: Vec::new(),
+            dns_options: BTreeSet::new(),
             sysctls: BTreeMap::new(),
             ulimits: BTreeMap::new(),
             shm_size: None,
             logging: None,
             resources: Resources::default(),
+            block_io: BlockIo::default(),
+            namespaces: Namespaces::default(),
+            devices: Devices::default(),
+            runtime: Runtime::default(),
         }
     }
-}
-
-/// Limits that `POST /containers/{id}/update` changes in place. An absent limit means none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// Most memory, in bytes.
-    pub memory: Option<u64>,
-    /// Memory that is kept available under pressure, in bytes.
-    pub memory_reservation: Option<u64>,
-    /// CPU time in billionths of a core.
-    pub nano_cpus: Option<u64>,
-    /// Most processes and threads.
-    pub pids: Option<u64>,
 }
 
 /// Transport protocol of a port.
@@ -206,59 +247,8 @@ impl fmt::Display for PublishedPort {
     }
 }
 
-/// How a container joins a network.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attachment {
-    /// Further names under which others on the network find the container. The engine adds the service's and the
-    /// container's own.
-    pub aliases: BTreeSet<String>,
-    /// A fixed IPv4 address.
-    pub ipv4: Option<Ipv4Addr>,
-    /// A fixed IPv6 address.
-    pub ipv6: Option<Ipv6Addr>,
-}
-
-/// What is mounted at a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// Where its content comes from.
-    pub source: MountSource,
-    /// Whether the container may only read it.
-    pub read_only: bool,
-}
-
-/// Where the content of a mount comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MountSource {
-    /// A named volume.
-    Volume(VolumeName),
-    /// A volume without a name, made for this container. The engine names it.
-    Anonymous,
-    /// A path of the host.
-    Bind(String),
-    /// A file or folder of the configuration repository, by the digest of its content.
-    Repository(ContentDigest),
-    /// Memory, with its greatest size in bytes and its mode.
-    Tmpfs {
-        /// Most bytes; absent means no limit.
-        size: Option<u64>,
-        /// Permission bits.
-        mode: Option<u32>,
-    },
-}
-
-/// SHA-256 over the content of a file or folder of the repository, in hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ContentDigest(pub String);
-
-impl fmt::Display for ContentDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
 /// A health check as Docker runs it. An absent value means the image's own or Docker's default.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Healthcheck {
     /// The command; absent means the image's own.
     pub test: Option<HealthTest>,
@@ -268,6 +258,8 @@ pub struct Healthcheck {
     pub timeout: Option<Duration>,
     /// Time from the start in which a failed probe doesn't count. Docker's default: none.
     pub start_period: Option<Duration>,
+    /// Time between two probes in that time. Docker's default: 5 s.
+    pub start_interval: Option<Duration>,
     /// So many failed probes in a row make the container unhealthy. Docker's default: 3.
     pub retries: Option<u32>,
 }
@@ -324,53 +316,4 @@ pub struct Logging {
     pub driver: String,
     /// Its options.
     pub options: BTreeMap<String, String>,
-}
-
-/// A network of the stack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSpec {
-    /// Docker's name of it.
-    pub name: NetworkName,
-    /// Whether it exists outside of the stack and is only used.
-    pub external: bool,
-    /// The driver; absent means the daemon's default, `bridge`.
-    pub driver: Option<String>,
-    /// The driver's options.
-    pub options: BTreeMap<String, String>,
-    /// Address ranges; empty means that the daemon chooses.
-    pub pools: Vec<AddressPool>,
-    /// Whether the network has no way out.
-    pub internal: bool,
-    /// Whether single containers may join it, for drivers that forbid it otherwise.
-    pub attachable: bool,
-    /// Whether it has IPv6.
-    pub ipv6: bool,
-    /// Labels that the manifest declares.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// An address range of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AddressPool {
-    /// The subnet, in CIDR form.
-    pub subnet: String,
-    /// The gateway's address.
-    pub gateway: Option<String>,
-    /// The part of the subnet from which containers get addresses.
-    pub ip_range: Option<String>,
-}
-
-/// A volume of the stack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeSpec {
-    /// Docker's name of it.
-    pub name: VolumeName,
-    /// Whether it exists outside of the stack and is only used.
-    pub external: bool,
-    /// The driver; absent means `local`.
-    pub driver: Option<String>,
-    /// The driver's options.
-    pub options: BTreeMap<String, String>,
-    /// Labels that the manifest declares.
-    pub labels: BTreeMap<String, String>,
 }
