@@ -4,12 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::language::environment::FromVariables;
 use super::language::files::{FILE, Loading, Surroundings};
 use super::language::places::Base;
 use super::language::{check, complete, environment, graph, references};
 use super::node::{Map, Node, Value};
+use super::policy::EnvironmentPolicy;
 use super::problem::{Problem, Problems};
 use super::source::Span;
+use super::variables::{Declared, stand_in};
 use super::{Input, MissingVariables, Request, given_files, repository};
 use crate::model::name::{EnvironmentName, StackName, TierName};
 use crate::model::tree::RepoPath;
@@ -26,6 +29,8 @@ pub(crate) struct Composed {
     pub(crate) root: Map,
     /// What services say themselves where files of variables or labels say more, by name.
     pub(crate) unread: BTreeMap<String, Map>,
+    /// The variables that configs and secrets are made from, by where they are named.
+    pub(crate) given: FromVariables,
     /// The services that run.
     pub(crate) active: BTreeSet<String>,
     pub(crate) project: String,
@@ -38,6 +43,8 @@ pub(crate) struct Composed {
     pub(crate) default_tier: Option<TierName>,
     /// Active profiles, and where the repository says so.
     pub(crate) profiles: BTreeMap<String, Option<Span>>,
+    /// What the environment says of all services.
+    pub(crate) policy: EnvironmentPolicy,
     /// Files that are no Compose files, and what is wrong about that unless a service mounts them.
     pub(crate) foreign: Vec<(RepoPath, Problem)>,
     /// Where the reading began, for what is wrong with the whole.
@@ -97,9 +104,19 @@ pub(crate) fn only_tier() -> Result<TierName, crate::model::name::NameError> {
 
 pub(crate) fn placeholder(missing: MissingVariables) -> Option<&'static str> {
     match missing {
-        MissingVariables::Refuse => None,
+        MissingVariables::Refuse | MissingVariables::Outside => None,
         MissingVariables::Placeholder => Some(PLACEHOLDER),
     }
+}
+
+/// What stands for the values of the variables that only the host has.
+pub(crate) fn outside(
+    missing: MissingVariables,
+    declared: &BTreeMap<String, Declared>,
+) -> Option<BTreeMap<String, String>> {
+    let from_host = declared.iter().filter(|(_, declared)| **declared == Declared::FromHost);
+    (missing == MissingVariables::Outside)
+        .then(|| from_host.map(|(name, _)| (name.clone(), stand_in(name))).collect())
 }
 
 pub(crate) fn into_map(root: Node) -> Map {

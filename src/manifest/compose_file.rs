@@ -2,10 +2,11 @@
 
 use super::language::files::{Loading, Surroundings};
 use super::language::{merge, table};
-use super::node::{Entry, Key, Map, Node, Value};
+use super::node::{Entry, Key, Map, MergeTag, Node, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
 use super::weight;
+use crate::model::policy::ALL;
 use crate::model::tree::RepoPath;
 
 /// The sections that become part of the whole.
@@ -98,6 +99,7 @@ fn outlined(loading: &mut Loading<'_>, file: Node) -> Node {
 /// Puts what the top of a file says under `x-evenkeel` below what its services say themselves.
 pub(crate) fn inherit(problems: &mut Problems, file: &mut Map) {
     let Some(defaults) = file.get("x-evenkeel").cloned() else { return };
+    let defaults = own_to_services(problems, defaults);
     let Some(services) = file.get_mut("services").and_then(Node::as_map_mut) else { return };
     let size = weight::whole(&defaults);
     for service in services.entries.iter_mut().filter_map(|entry| entry.value.as_map_mut()) {
@@ -105,11 +107,43 @@ pub(crate) fn inherit(problems: &mut Problems, file: &mut Map) {
             return;
         }
         if let Some(own) = service.get_mut("x-evenkeel") {
-            let own_value = std::mem::replace(own, defaults.clone());
+            let mut own_value = std::mem::replace(own, defaults.clone());
+            widen(&mut own_value, &defaults);
             merge::over(own, own_value);
         } else {
             let key = Key { text: "x-evenkeel".to_owned(), span: defaults.span };
             service.entries.push(Entry { key, value: defaults.clone() });
         }
+    }
+}
+
+/// What the top of a file may say of all services: not where one of them came from.
+fn own_to_services(problems: &mut Problems, mut defaults: Node) -> Node {
+    if let Some(map) = defaults.as_map_mut()
+        && let Some(entry) = map.entry("moved_from")
+    {
+        let message = "`moved_from` is said of a service, not of a file";
+        problems.add(
+            Problem::error("misplaced-key", entry.key.span, message)
+                .hint("put it under `x-evenkeel` of the service that has a new name"),
+        );
+        map.remove("moved_from");
+    }
+    defaults
+}
+
+/// Where the file has one word for the drift of all fields, a service that names single fields leaves it for the rest; one
+/// that speaks of all fields leaves nothing of what the file says.
+fn widen(own: &mut Node, defaults: &Node) {
+    let Some(said) = own.as_map_mut().and_then(|map| map.get_mut("drift")) else { return };
+    let word = defaults.as_map().and_then(|map| map.get("drift")).filter(|node| node.as_scalar().is_some());
+    let Some(fields) = said.as_map_mut() else { return };
+    match (fields.entry(ALL).is_some(), word) {
+        (true, _) => said.tag = Some(MergeTag::Override),
+        (false, Some(word)) => {
+            let key = Key { text: ALL.to_owned(), span: word.span };
+            fields.entries.push(Entry { key, value: word.clone() });
+        }
+        (false, None) => {}
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::collect::{Composed, base, finished, only_tier, placeholder};
+use super::collect::{Composed, base, finished, only_tier, outside, placeholder};
 use super::compose_file;
 use super::dotenv::{self, File, Format, Held};
 use super::language::environment;
 use super::language::files::{Loading, Surroundings, put};
 use super::language::places;
 use super::node::{Node, Taint};
+use super::policy::EnvironmentPolicy;
 use super::problem::{Problem, Problems};
+use super::source::Span;
 use super::variables::{Lookup, Variables};
 use super::{Given, Request};
 use crate::model::name::StackName;
@@ -34,11 +36,18 @@ pub(crate) fn files(
         host: request.host_variables,
         dotenv: dotenv(problems, request, &folder, env_files),
         placeholder: placeholder(request.missing),
+        outside: outside(request.missing, &BTreeMap::new()),
         environment_file: None,
     };
     let base = base(request, places::join(".", folder.as_str()));
     let mut around = Surroundings { base, variables, trail: Vec::new() };
-    let mut loading = Loading { problems, tree: request.tree, interpolate, included: 0 };
+    let mut loading = Loading {
+        problems,
+        tree: request.tree,
+        interpolate,
+        included: 0,
+        given: environment::FromVariables::new(),
+    };
     let read: Vec<(&RepoPath, Vec<Node>)> =
         files.iter().filter_map(|path| Some((path, loading.documents(path)?))).collect();
     let documents = || read.iter().flat_map(|(_, documents)| documents);
@@ -61,19 +70,14 @@ pub(crate) fn files(
         }
     }
     let mut root = root?;
-    environment::take_over(&mut root, &around.variables);
+    environment::take_over(loading.problems, &mut root, &around.variables, &mut loading.given);
     let tier = only_tier().ok()?;
-    let mut profiles: BTreeMap<String, _> = profiles.iter().map(|name| (name.clone(), None)).collect();
-    if let (true, Lookup::Known { text, taint: _ }) =
-        (profiles.is_empty(), around.variables.lookup("COMPOSE_PROFILES"))
-    {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        profiles.extend(names.map(|name| (name.to_owned(), None)));
-    }
+    let profiles = wanted_profiles(profiles, &around.variables);
     let (root, active, unread) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
     Some(Composed {
         root,
         unread,
+        given: loading.given,
         active,
         project: stack.to_string(),
         stack,
@@ -82,9 +86,22 @@ pub(crate) fn files(
         folder_tiers: BTreeMap::new(),
         default_tier: Some(tier),
         profiles,
+        policy: EnvironmentPolicy::default(),
         foreign: Vec::new(),
         start: first.clone(),
     })
+}
+
+/// The profiles that are named, else those of `COMPOSE_PROFILES`.
+fn wanted_profiles(given: &[String], variables: &Variables<'_>) -> BTreeMap<String, Option<Span>> {
+    let mut profiles: BTreeMap<String, _> = given.iter().map(|name| (name.clone(), None)).collect();
+    if let (true, Lookup::Known { text, taint: _ }) =
+        (profiles.is_empty(), variables.lookup("COMPOSE_PROFILES"))
+    {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        profiles.extend(names.map(|name| (name.to_owned(), None)));
+    }
+    profiles
 }
 
 /// The variables of the files that are named, or of `.env` in the folder, which need not be there.

@@ -4,7 +4,7 @@
 //! rendered and is refused, never ignored, when it is to be deployed. Only `x-*`, which Compose itself reserves for
 //! others, passes.
 
-use super::node::{Map, Value};
+use super::node::{Entry, Map, Value};
 use super::problem::{Problem, Problems, suggestion};
 
 /// The keys of one kind of mapping.
@@ -22,12 +22,17 @@ pub(crate) struct Keys {
 pub(crate) const SERVICE: Keys = Keys {
     of: "a service",
     known: &[
-        "image", "command", "entrypoint", "environment", "labels", "ports", "expose", "networks", "volumes", "tmpfs",
+        "image", "platform", "command", "entrypoint", "environment", "labels", "ports", "expose", "networks", "volumes", "tmpfs",
         "healthcheck", "user", "working_dir", "hostname", "restart", "stop_signal", "stop_grace_period", "init",
         "read_only", "tty", "stdin_open", "privileged", "cap_add", "cap_drop", "security_opt", "extra_hosts", "dns",
         "sysctls", "ulimits", "shm_size", "logging", "mem_limit", "mem_reservation", "cpus", "pids_limit", "deploy",
-        "scale", "container_name", "depends_on", "profiles", "env_file", "label_file", "build",
-        "develop",
+        "scale", "container_name", "depends_on", "profiles", "pull_policy", "env_file", "label_file",
+        "build", "develop", "configs", "secrets", "links", "external_links", "mac_address", "domainname", "dns_search", "dns_opt", "devices", "device_cgroup_rules", "gpus", "group_add",
+        "network_mode", "ipc", "pid", "uts", "userns_mode", "cgroup", "cgroup_parent", "oom_kill_disable",
+        "oom_score_adj", "mem_swappiness", "memswap_limit", "cpu_shares", "cpu_period", "cpu_quota", "cpu_rt_runtime",
+        "cpu_rt_period", "cpuset", "blkio_config", "runtime", "storage_opt", "annotations",
+        // Whether `docker compose up` shows the output in the foreground, which nothing here does.
+        "attach",
     ],
     later: &[],
 };
@@ -41,6 +46,7 @@ pub(crate) const NETWORK: Keys = Keys {
         "ipam",
         "internal",
         "attachable",
+        "enable_ipv4",
         "enable_ipv6",
         "labels",
         "external",
@@ -51,30 +57,43 @@ pub(crate) const NETWORK: Keys = Keys {
 
 /// `networks.*.ipam`
 pub(crate) const IPAM: Keys =
-    Keys { of: "the address management of a network", known: &["driver", "config"], later: &[] };
+    Keys { of: "the address management of a network", known: &["driver", "options", "config"], later: &[] };
 
 /// `networks.*.ipam.config.*`
 pub(crate) const POOL: Keys =
-    Keys { of: "an address range", known: &["subnet", "gateway", "ip_range"], later: &[] };
+    Keys { of: "an address range", known: &["subnet", "gateway", "ip_range", "aux_addresses"], later: &[] };
 
 /// `volumes.*`
 pub(crate) const VOLUME: Keys =
     Keys { of: "a volume", known: &["driver", "driver_opts", "labels", "external", "name"], later: &[] };
 
 /// `services.*.networks.*`
-pub(crate) const ATTACHMENT: Keys =
-    Keys { of: "a service's network", known: &["aliases", "ipv4_address", "ipv6_address"], later: &[] };
+pub(crate) const ATTACHMENT: Keys = Keys {
+    of: "a service's network",
+    known: &[
+        "aliases",
+        "driver_opts",
+        "gw_priority",
+        "interface_name",
+        "ipv4_address",
+        "ipv6_address",
+        "link_local_ips",
+        "mac_address",
+        "priority",
+    ],
+    later: &[],
+};
 
 /// `services.*.healthcheck`
 pub(crate) const HEALTHCHECK: Keys = Keys {
     of: "a health check",
-    known: &["test", "interval", "timeout", "start_period", "retries", "disable"],
+    known: &["test", "interval", "timeout", "start_period", "start_interval", "retries", "disable"],
     later: &[],
 };
 
 /// `services.*.depends_on.*`
 pub(crate) const DEPENDENCY: Keys =
-    Keys { of: "a dependency", known: &["condition", "required"], later: &[] };
+    Keys { of: "a dependency", known: &["condition", "required", "restart"], later: &[] };
 
 /// `services.*.deploy`
 pub(crate) const DEPLOY: Keys =
@@ -88,7 +107,39 @@ pub(crate) const DEPLOY_RESOURCES: Keys =
 pub(crate) const LIMITS: Keys = Keys { of: "limits", known: &["cpus", "memory", "pids"], later: &[] };
 
 /// `services.*.deploy.resources.reservations`
-pub(crate) const RESERVATIONS: Keys = Keys { of: "reservations", known: &["memory"], later: &[] };
+pub(crate) const RESERVATIONS: Keys = Keys { of: "reservations", known: &["memory", "devices"], later: &[] };
+
+/// `services.*.devices.*`
+pub(crate) const DEVICE: Keys =
+    Keys { of: "a device", known: &["source", "target", "permissions"], later: &[] };
+
+/// `services.*.gpus.*`, and what `deploy` reserves of them
+pub(crate) const DEVICE_REQUEST: Keys = Keys {
+    of: "a request for devices",
+    known: &["capabilities", "driver", "count", "device_ids", "options"],
+    later: &[],
+};
+
+/// `services.*.blkio_config`
+pub(crate) const BLKIO: Keys = Keys {
+    of: "`blkio_config`",
+    known: &[
+        "weight",
+        "weight_device",
+        "device_read_bps",
+        "device_read_iops",
+        "device_write_bps",
+        "device_write_iops",
+    ],
+    later: &[],
+};
+
+/// `services.*.blkio_config.weight_device.*`
+pub(crate) const WEIGHT_DEVICE: Keys =
+    Keys { of: "the weight of a device", known: &["path", "weight"], later: &[] };
+
+/// `services.*.blkio_config.device_read_bps.*` and its like
+pub(crate) const THROTTLE: Keys = Keys { of: "the limit of a device", known: &["path", "rate"], later: &[] };
 
 /// `services.*.logging`
 pub(crate) const LOGGING: Keys = Keys { of: "`logging`", known: &["driver", "options"], later: &[] };
@@ -103,15 +154,23 @@ pub(crate) const PORT: Keys =
 /// `services.*.volumes.*` in the long form
 pub(crate) const MOUNT: Keys = Keys {
     of: "a mount",
-    known: &["type", "source", "target", "read_only", "tmpfs", "bind", "volume"],
+    known: &["type", "source", "target", "read_only", "consistency", "tmpfs", "bind", "volume", "image"],
     later: &[],
 };
 
 /// `services.*.volumes.*.bind`
-pub(crate) const BIND: Keys = Keys { of: "a bind mount", known: &["create_host_path"], later: &[] };
+pub(crate) const BIND: Keys = Keys {
+    of: "a bind mount",
+    known: &["create_host_path", "propagation", "recursive", "selinux"],
+    later: &[],
+};
 
 /// `services.*.volumes.*.volume`
-pub(crate) const VOLUME_MOUNT: Keys = Keys { of: "the mount of a volume", known: &[], later: &[] };
+pub(crate) const VOLUME_MOUNT: Keys =
+    Keys { of: "the mount of a volume", known: &["labels", "nocopy", "subpath"], later: &[] };
+
+/// `services.*.volumes.*.image`
+pub(crate) const IMAGE_MOUNT: Keys = Keys { of: "the mount of an image", known: &["subpath"], later: &[] };
 
 /// `services.*.volumes.*.tmpfs`
 pub(crate) const TMPFS: Keys = Keys { of: "a tmpfs", known: &["size", "mode"], later: &[] };
@@ -119,8 +178,8 @@ pub(crate) const TMPFS: Keys = Keys { of: "a tmpfs", known: &["size", "mode"], l
 /// `x-evenkeel`
 pub(crate) const EVENKEEL: Keys = Keys {
     of: "`x-evenkeel`",
-    known: &["tier", "gate"],
-    later: &["watch", "rollback", "drift", "moved_from"],
+    known: &["tier", "gate", "watch", "rollback", "drift", "moved_from"],
+    later: &[],
 };
 
 /// `x-evenkeel.gate`
@@ -137,9 +196,17 @@ pub(crate) const PROJECT: Keys = Keys { of: "evenkeel.yaml", known: &["project",
 /// `environment.yaml`
 pub(crate) const ENVIRONMENT: Keys = Keys {
     of: "environment.yaml",
-    known: &["stack", "variables", "profiles", "tiers"],
-    later: &["hosts", "secrets", "drift", "rollback", "prune", "watch"],
+    known: &["stack", "variables", "profiles", "tiers", "hosts", "drift", "rollback", "prune", "watch"],
+    later: &["secrets"],
 };
+
+/// `agent.yaml`
+pub(crate) const AGENT: Keys =
+    Keys { of: "agent.yaml", known: &["host", "labels", "docker", "state", "follow"], later: &[] };
+
+/// `agent.yaml: follow.*`
+pub(crate) const FOLLOW: Keys =
+    Keys { of: "what an agent follows", known: &["repository", "environment", "branch", "poll"], later: &[] };
 
 /// The path of every key that is ours.
 pub(crate) fn own_paths() -> Vec<String> {
@@ -167,10 +234,7 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
             continue;
         }
         if keys.later.contains(&key) {
-            problems.add(
-                Problem::error("not-supported", span, format!("`{key}` of {} is not supported yet", keys.of))
-                    .hint(instead(key)),
-            );
+            problems.add(not_supported(entry, keys.of));
             continue;
         }
         if !problems.wants_hints() {
@@ -184,6 +248,13 @@ pub(crate) fn check(problems: &mut Problems, map: &Map, keys: &Keys) {
         problems
             .add(Problem::error("unknown-key", span, format!("{} has no key `{key}`", keys.of)).hint(hint));
     }
+}
+
+/// The problem that a key of ours can't be honoured yet. `of` is what its mapping is: `x-evenkeel`.
+pub(crate) fn not_supported(entry: &Entry, of: &str) -> Problem {
+    let key = entry.key.text.as_str();
+    Problem::error("not-supported", entry.key.span, format!("`{key}` of {of} is not supported yet"))
+        .hint(instead(key))
 }
 
 /// Notes every key of a mapping in the long form that can't be honoured.
@@ -202,10 +273,23 @@ pub(crate) fn honoured(problems: &mut Problems, map: &Map, keys: &Keys) {
 /// What to write instead of a key that can't be honoured.
 fn instead(key: &str) -> &'static str {
     match key {
-        "configs" | "secrets" => {
-            "mount a file of the repository: `volumes: [\"./file:/path:ro\"]`; take secrets from variables"
+        "secrets" => "take secrets from variables of the host: `variables: {NAME: {from: host}}`",
+        "volumes_from" => {
+            "it ties the service to one container of the other, which every deploy replaces: name the volumes under \
+             `volumes` of both services"
         }
-        "network_mode" => "declare a network and join it with `networks`",
+        "cpu_count" | "cpu_percent" => "it is for containers of Windows; limit processors with `cpus`",
+        "isolation" | "credential_spec" => "it is for containers of Windows; remove it",
+        "use_api_socket" => {
+            "it gives the container Docker's socket and the registry logins of whoever runs Compose; mount the socket: \
+             `volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]`"
+        }
+        "provider" => {
+            "a provider is a program of the host that Compose runs; run it outside, and remove the service"
+        }
+        "models" => {
+            "models are run by Docker Desktop; run the model as a service, and give its address in `environment`"
+        }
         _ => "it is refused rather than ignored; remove it",
     }
 }

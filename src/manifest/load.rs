@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as CharSpan, StrInput, Tag}
 use super::node::{Entry, Key, Map, MergeTag, Node, Scalar, Taint, Value};
 use super::problem::{Problem, Problems};
 use super::source::{Offsets, Span};
-use super::{merge_keys, syntax, tags, tokens, weight};
+use super::{merge_keys, syntax, tags, text, tokens, weight};
 use crate::model::tree::RepoPath;
 
 /// Largest file, in bytes.
@@ -38,7 +38,7 @@ pub(crate) fn load(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> 
 
 /// Reads a file of one or several documents. An empty file is one that says nothing.
 pub(crate) fn load_all(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option<Vec<Node>> {
-    let source = match text(path, bytes) {
+    let source = match text::read(path, bytes) {
         Ok(text) => problems.sources.add(path.clone(), text),
         Err(problem) => {
             problems.add(*problem);
@@ -46,12 +46,10 @@ pub(crate) fn load_all(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>)
         }
     };
     let file = problems.sources.get(source)?.clone();
-    let unwanted = unwanted_character(&file.text, source).or_else(|| too_many_tokens(&file.text, path));
-    let read = unwanted.map_or_else(|| read(&file.text, source), Err);
-    let expanded = read.and_then(|(mut documents, notes)| {
-        documents.iter_mut().try_for_each(merge_keys::expand).map(|()| (documents, notes))
-    });
-    match expanded {
+    let unwanted = text::unwanted_character(&file.text, source)
+        .or_else(|| too_many_tokens(&file.text, path))
+        .or_else(|| text::other_version(&file.text, source));
+    match unwanted.map_or_else(|| read(&file.text, source), Err) {
         Ok((documents, notes)) => {
             for note in notes {
                 problems.add(note);
@@ -65,33 +63,6 @@ pub(crate) fn load_all(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>)
     }
 }
 
-fn text(path: &RepoPath, bytes: Vec<u8>) -> Result<String, Fatal> {
-    if bytes.len() > BYTES_MAX {
-        let message = format!("the file has {} bytes, the limit is {BYTES_MAX}", bytes.len());
-        return Err(Box::new(Problem::error("too-large", path, message)));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
-        Box::new(
-            Problem::error("not-utf8", path, format!("the file is not UTF-8 text, first in line {line}"))
-                .hint("save it with the encoding UTF-8"),
-        )
-    })?;
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    // To YAML the two ends of a line are the same, and snippets show one of them as a mark.
-    Ok(if text.contains('\r') { text.replace("\r\n", "\n") } else { text })
-}
-
-fn unwanted_character(text: &str, source: u32) -> Option<Box<Problem>> {
-    let wrong = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
-    let (at, c) = text.char_indices().find(|(_, c)| wrong(*c))?;
-    let message = format!("the file has the control character U+{:04X}, which YAML forbids", u32::from(c));
-    Some(Box::new(
-        Problem::error("control-character", bytes_span(source, at, at + c.len_utf8()), message)
-            .hint("in double quotes, write it as an escape: \"\\x00\""),
-    ))
-}
-
 fn too_many_tokens(text: &str, path: &RepoPath) -> Option<Fatal> {
     let message = format!("the file has more than {TOKENS_MAX} keys, values and brackets");
     let hint = "split it, or keep long texts in files of their own";
@@ -99,7 +70,8 @@ fn too_many_tokens(text: &str, path: &RepoPath) -> Option<Fatal> {
         .then(|| Box::new(Problem::error("too-many-values", path, message).hint(hint)))
 }
 
-fn bytes_span(source: u32, start: usize, end: usize) -> Span {
+/// Bytes of a source.
+pub(crate) fn bytes_span(source: u32, start: usize, end: usize) -> Span {
     let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Span { source, start: number(start), end: number(end) }
 }
@@ -121,7 +93,13 @@ struct Frame {
 
 enum Content {
     List(Vec<Node>),
-    Map { map: Map, seen: BTreeMap<String, Span>, key: Option<Key> },
+    /// With the keys that are there, the one whose value comes next, and whether there is a merge key.
+    Map {
+        map: Map,
+        seen: BTreeMap<String, Span>,
+        key: Option<Key>,
+        merges: bool,
+    },
 }
 
 /// The state of reading one file.
@@ -189,16 +167,18 @@ impl Reading<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let text = tags::decoded(tag.as_deref(), text, span)?;
                 let style = tags::style(tag.as_deref(), style);
                 let tag = self.tag(tag.as_deref(), span)?;
-                self.scalar((text.into_owned(), style), anchor, tag, span)
+                self.scalar((text, style), anchor, tag, span)
             }
             Event::Alias(anchor) => self.alias(anchor, span),
             Event::SequenceStart(anchor, tag) => {
                 self.open(Content::List(Vec::new()), anchor, tag.as_deref(), span)
             }
             Event::MappingStart(anchor, tag) => {
-                let content = Content::Map { map: Map::default(), seen: BTreeMap::new(), key: None };
+                let content =
+                    Content::Map { map: Map::default(), seen: BTreeMap::new(), key: None, merges: false };
                 self.open(content, anchor, tag.as_deref(), span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
@@ -240,8 +220,11 @@ impl Reading<'_> {
                 let last = items.last().map(|item| item.span.end);
                 (Value::List(items), last)
             }
-            Content::Map { map, .. } => {
+            Content::Map { mut map, merges, .. } => {
                 let last = map.entries.last().map(|entry| entry.value.span.end);
+                if merges {
+                    merge_keys::expand(&mut map)?;
+                }
                 (Value::Map(map), last)
             }
         };
@@ -270,7 +253,7 @@ impl Reading<'_> {
                 let hint = format!("put it into quotes: \"{text}\"");
                 return Err(Box::new(Problem::error("wrong-type", span, message).hint(hint)));
             }
-            return self.key(Key { text, span }, tag);
+            return self.key(Key { text, span }, tag, plain);
         }
         let null = plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
         let value =
@@ -287,11 +270,15 @@ impl Reading<'_> {
         self.finished(Node { span, tag, value }, anchor)
     }
 
-    fn key(&mut self, key: Key, tag: Option<MergeTag>) -> Result<(), Fatal> {
+    fn key(&mut self, key: Key, tag: Option<MergeTag>, plain: bool) -> Result<(), Fatal> {
         if tag.is_some() {
             return Err(fatal("tag", key.span, "a key can't have a tag"));
         }
-        if let Some(Frame { content: Content::Map { seen, key: waiting, .. }, .. }) = self.frames.last_mut() {
+        if let Some(Frame { content: Content::Map { seen, key: waiting, merges, .. }, .. }) =
+            self.frames.last_mut()
+        {
+            // In quotes it is a key as any other.
+            *merges |= plain && key.text == "<<";
             self.size += 2 * weight::key(&key);
             if let Some(first) = seen.insert(key.text.clone(), key.span) {
                 let message = format!("the key `{}` is there twice", key.text);

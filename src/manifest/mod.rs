@@ -18,12 +18,15 @@ mod tokens;
 mod weight;
 mod load;
 mod tags;
+mod text;
 mod syntax;
 mod merge_keys;
 mod keys;
 mod read;
 mod units;
+mod policy;
 mod project;
+mod agent_file;
 mod variables;
 mod template;
 mod dotenv;
@@ -46,9 +49,10 @@ use std::collections::BTreeMap;
 
 pub use language::model::{Model, Reveal, Show};
 
+pub use agent_file::{AgentFile, Followed, agent_file};
 pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
 
-use crate::model::desired::{Desired, Revision};
+use crate::model::desired::{Desired, FromOutside, Revision};
 use crate::model::name::EnvironmentName;
 use crate::model::tree::{FileTree, RepoPath};
 use problem::Problems;
@@ -104,6 +108,9 @@ pub enum MissingVariables {
     Refuse,
     /// Some text stands for it, sensitive as the value would be: for a look without secrets, never for a deploy.
     Placeholder,
+    /// A text made of its name stands for it and for every other variable without a value, and nothing is said of what
+    /// only the value could tell. For comparing two revisions where the host's variables aren't known.
+    Outside,
 }
 
 /// A stack, resolved.
@@ -115,6 +122,11 @@ pub struct Resolved {
     pub settings: Settings,
     /// What is worth a look.
     pub warnings: Vec<Diagnostic>,
+    /// Variables whose values come from outside of the repository and were not there, with what stands for each; only
+    /// with [`MissingVariables::Outside`].
+    pub outside: BTreeMap<String, String>,
+    /// The keys of services into which such a value went.
+    pub from_outside: FromOutside,
 }
 
 /// What the repository says besides what is to run.
@@ -168,9 +180,12 @@ fn composed(request: &Request<'_>, interpolate: bool) -> Result<Model, Report> {
 pub fn resolve(request: &Request<'_>) -> Result<Resolved, Report> {
     let mut problems = Problems::default();
     let resolved = try_resolve(&mut problems, request);
+    let outside = problems.outside().map(|name| (name.to_owned(), variables::stand_in(name))).collect();
     match (resolved, problems.finish()) {
         (_, Err(report)) => Err(report),
-        (Some((desired, settings)), Ok(warnings)) => Ok(Resolved { desired, settings, warnings }),
+        (Some((desired, settings, from_outside)), Ok(warnings)) => {
+            Ok(Resolved { desired, settings, warnings, outside, from_outside })
+        }
         // Whoever gives nothing has noted why, so this says only that it was forgotten.
         (None, Ok(_)) => Err(Report::internal("nothing was resolved, and no reason was noted")),
     }
@@ -196,11 +211,15 @@ pub fn environments(tree: &dyn FileTree) -> Result<Vec<EnvironmentName>, Report>
     project::environments(tree)
 }
 
-fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desired, Settings)> {
+fn try_resolve(problems: &mut Problems, request: &Request<'_>) -> Option<(Desired, Settings, FromOutside)> {
     let composed = collect::collect(problems, request, true)?;
     let lowered = lower::lower(problems, request.tree, &composed);
     rules::check(problems, &composed, &lowered);
     let settings =
         Settings { project: composed.project.clone(), profiles: composed.profiles.keys().cloned().collect() };
-    Some((lower::desired(composed, lowered, request.revision.clone()), settings))
+    let from_outside = match request.missing {
+        MissingVariables::Outside => lower::from_outside(problems, &composed),
+        MissingVariables::Refuse | MissingVariables::Placeholder => FromOutside::new(),
+    };
+    Some((lower::desired(composed, lowered, request.revision.clone()), settings, from_outside))
 }

@@ -91,6 +91,9 @@ const REPEATED_BYTES_MAX: usize = 64 << 20;
 /// Most problems that have hints which must be looked for.
 const HINTS_MAX: usize = 100;
 
+/// What is wrong with a value that comes from outside, whatever it is.
+const WHATEVER_THE_VALUE: [&str; 1] = ["sensitive-label"];
+
 /// What is said about the absence of a thing, which may stand in a file that could not be read.
 const ABSENCES: [&str; 7] = [
     "missing-dependency",
@@ -115,6 +118,8 @@ pub(crate) struct Problems {
     idle: bool,
     /// Errors and warnings, kept or not.
     counts: [usize; 2],
+    /// Variables without a value for which something stands.
+    outside: BTreeSet<String>,
     /// Bytes that variables have added.
     variable_bytes: usize,
     /// Bytes that were read or copied again.
@@ -125,7 +130,8 @@ impl Problems {
     /// Notes a problem. One that was already noted isn't noted again: an alias repeats what its anchor says.
     pub(crate) fn add(&mut self, problem: Problem) {
         let Problem { code, severity, at, message, label, related, hint } = problem;
-        let spoiled = matches!(&at, At::Span(span) if self.spoiled.contains(span));
+        let spoiled = matches!(&at, At::Span(span) if self.spoiled.contains(span))
+            && !WHATEVER_THE_VALUE.contains(&code);
         if spoiled || (self.incomplete && ABSENCES.contains(&code)) || (self.idle && code == "not-honoured") {
             return;
         }
@@ -153,6 +159,21 @@ impl Problems {
     /// Says that the value at `span` could not be made, so that nothing else is to be said about it.
     pub(crate) fn spoil(&mut self, span: Span) {
         self.spoiled.insert(span);
+    }
+
+    /// Whether the value at `span` could not be made.
+    pub(crate) fn is_spoiled(&self, span: Span) -> bool {
+        self.spoiled.contains(&span)
+    }
+
+    /// Says that something stands for the values of these variables, which come from outside of the repository.
+    pub(crate) fn stands_in(&mut self, names: impl IntoIterator<Item = String>) {
+        self.outside.extend(names);
+    }
+
+    /// The variables for whose values something stands, by name.
+    pub(crate) fn outside(&self) -> impl Iterator<Item = &str> {
+        self.outside.iter().map(String::as_str)
     }
 
     /// Says that a file could not be read, so that nothing is to be said about what is not there.

@@ -12,6 +12,7 @@ use super::diagnostic::Report;
 use super::keys::{self, Keys};
 use super::load;
 use super::node::{Map, Node, Value};
+use super::policy::{self, EnvironmentPolicy};
 use super::problem::{Problem, Problems, suggestion};
 use super::read;
 use super::source::Span;
@@ -47,6 +48,7 @@ pub(crate) struct Environment {
     pub(crate) variables: BTreeMap<String, Declared>,
     pub(crate) profiles: BTreeMap<String, Span>,
     pub(crate) tiers: Option<Tiers>,
+    pub(crate) policy: EnvironmentPolicy,
 }
 
 /// The types of `evenkeel.yaml`.
@@ -71,6 +73,17 @@ struct EnvironmentTypes {
     _profiles: Option<Vec<String>>,
     #[serde(default, rename = "tiers")]
     _tiers: Option<Vec<String>>,
+    #[serde(default, rename = "hosts")]
+    _hosts: Option<Vec<String>>,
+    #[serde(default, rename = "prune")]
+    _prune: Option<bool>,
+    // Read from the scan, which knows more forms of them.
+    #[serde(default, rename = "drift")]
+    _drift: Option<serde_yaml::Value>,
+    #[serde(default, rename = "rollback")]
+    _rollback: Option<serde_yaml::Value>,
+    #[serde(default, rename = "watch")]
+    _watch: Option<serde_yaml::Value>,
 }
 
 /// Reads `evenkeel.yaml`.
@@ -132,7 +145,21 @@ pub(crate) fn environment(
     let profile = |node: &Node| read::text(problems, node).map(|scalar| (scalar.text.clone(), node.span));
     let profiles = profiles.iter().filter_map(profile).collect();
     let variables = map.get("variables").map(|node| variables(problems, node)).unwrap_or_default();
-    Some(Environment { stack, variables, profiles, tiers: tiers(problems, map) })
+    let policy = environment_policy(problems, map);
+    Some(Environment { stack, variables, profiles, tiers: tiers(problems, map), policy })
+}
+
+fn environment_policy(problems: &mut Problems, map: &Map) -> EnvironmentPolicy {
+    let said = |key: &str| map.entry(key).filter(|entry| !matches!(entry.value.value, Value::Null));
+    EnvironmentPolicy {
+        drift: said("drift").and_then(|entry| policy::drift(problems, &entry.value)).unwrap_or_default(),
+        rollback: said("rollback")
+            .and_then(|entry| policy::rollback(problems, &entry.value))
+            .unwrap_or_default(),
+        watch: said("watch").and_then(|entry| policy::watch(problems, &entry.value)),
+        hosts: said("hosts").map(|entry| policy::hosts(problems, entry)).unwrap_or_default(),
+        prune: said("prune").map(|entry| policy::prune(problems, &entry.value)).unwrap_or_default(),
+    }
 }
 
 /// Where the file of an environment is.
@@ -191,18 +218,25 @@ fn path(text: &str) -> RepoPath {
     RepoPath::root().join(text).unwrap_or_default()
 }
 
-/// Scans a file, checks its keys, then its types. An empty file is an empty mapping.
+/// Scans one of our own files and checks its keys. An empty file is an empty mapping.
+pub(super) fn scanned(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>, keys: &Keys) -> Option<Node> {
+    let mut root = load::load(problems, path, bytes)?;
+    if matches!(root.value, Value::Null) {
+        root.value = Value::Map(Map::default());
+    }
+    read::checked_map(problems, &root, keys)?;
+    Some(root)
+}
+
+/// Scans a file, checks its keys, then its types.
 fn typed<T: DeserializeOwned>(
     problems: &mut Problems,
     path: &RepoPath,
     bytes: Vec<u8>,
     keys: &Keys,
 ) -> Option<Node> {
-    let mut root = load::load(problems, path, bytes)?;
-    if matches!(root.value, Value::Null) {
-        root.value = Value::Map(Map::default());
-    }
-    let map = read::checked_map(problems, &root, keys)?;
+    let root = scanned(problems, path, bytes, keys)?;
+    let map = root.as_map()?;
     let known = map.entries.iter().all(|entry| keys.known.contains(&entry.key.text.as_str()));
     let text = problems.sources.get(root.span.source)?.text.clone();
     // An empty document is null to serde_yaml, which a mapping without its required keys says better.

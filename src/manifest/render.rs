@@ -3,6 +3,10 @@
 //! It is written from [`Desired`](crate::model::desired::Desired) itself, so it shows what is deployed and not what was read. What is sensitive is
 //! shown as `(sensitive)`; everything that Compose cannot say is under `x-evenkeel`.
 
+mod grants;
+mod parts;
+mod machine;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
@@ -11,11 +15,12 @@ use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
 use super::{Resolved, units};
-use crate::model::desired::{Condition, Desired, Gate, Service};
+use crate::model::desired::{Condition, Desired, Gate, Prune, Service};
+use crate::model::image::PullPolicy;
 use crate::model::name::{NetworkName, VolumeName};
+use crate::model::policy::Rollback;
 use crate::model::spec::{
-    Attachment, ContainerSpec, ContentDigest, HealthTest, Healthcheck, HostPort, Mount, MountSource,
-    NetworkSpec, PublishedPort, RestartPolicy, VolumeSpec,
+    ContainerSpec, ContentDigest, HealthTest, Healthcheck, HostPort, PublishedPort, RestartPolicy,
 };
 
 impl Resolved {
@@ -70,6 +75,12 @@ impl Out {
         self.part(key, map);
     }
 
+    fn values(&mut self, key: &str, values: Vec<Value>) {
+        if !values.is_empty() {
+            self.put(key, values);
+        }
+    }
+
     fn part(&mut self, key: &str, part: Self) {
         if !part.0.is_empty() {
             self.put(key, part.0);
@@ -85,7 +96,18 @@ struct Names<'d> {
 }
 
 fn stack(desired: &Desired) -> Value {
-    let Desired { stack, environment, revision: _, tiers, networks, volumes, services, contents } = desired;
+    let Desired {
+        stack,
+        environment,
+        revision: _,
+        tiers,
+        networks,
+        volumes,
+        services,
+        contents,
+        hosts,
+        prune,
+    } = desired;
     let names = Names {
         networks: networks.iter().map(|(key, spec)| (&spec.name, key.as_str())).collect(),
         volumes: volumes.iter().map(|(key, spec)| (&spec.name, key.as_str())).collect(),
@@ -95,6 +117,10 @@ fn stack(desired: &Desired) -> Value {
     out.put("name", stack.as_str());
     out.text("x-evenkeel-environment", environment.as_ref());
     out.texts("x-evenkeel-tiers", tiers);
+    out.texts("x-evenkeel-hosts", hosts);
+    if *prune == Prune::Report {
+        out.put("x-evenkeel-prune", false);
+    }
     let mut part = Out::default();
     for (name, found) in services {
         part.put(name.as_str(), service(&names, found));
@@ -102,27 +128,57 @@ fn stack(desired: &Desired) -> Value {
     out.part("services", part);
     let mut part = Out::default();
     for (key, spec) in networks {
-        part.put(key.as_str(), network(spec));
+        part.put(key.as_str(), parts::network(spec));
     }
     out.part("networks", part);
     let mut part = Out::default();
     for (key, spec) in volumes {
-        part.put(key.as_str(), volume(spec));
+        part.put(key.as_str(), parts::volume(spec));
     }
     out.part("volumes", part);
     Value::Mapping(out.0)
 }
 
 fn service(names: &Names<'_>, service: &Service) -> Mapping {
-    let Service { name: _, tier, container_name, replicas, depends_on, gate, spec } = service;
+    let Service {
+        name: _,
+        tier,
+        container_name,
+        replicas,
+        depends_on,
+        gate,
+        drift,
+        rollback,
+        watch,
+        moved_from,
+        pull,
+        spec,
+    } = service;
     let mut out = Out::default();
     let mut own = Out::default();
     own.put("tier", tier.as_str());
     own.part("gate", written_gate(gate));
+    let mut rules = Out::default();
+    for (path, treatment) in drift.rules() {
+        rules.put(path, treatment.word());
+    }
+    own.part("drift", rules);
+    match rollback {
+        Rollback::Automatic => {}
+        Rollback::Hold => own.put("rollback", "hold"),
+    }
+    own.duration("watch", *watch);
+    own.text("moved_from", moved_from.as_ref());
     out.part("x-evenkeel", own);
     out.text("container_name", container_name.as_ref());
     if *replicas != 1 {
         out.put("scale", *replicas);
+    }
+    match pull {
+        PullPolicy::Missing => {}
+        PullPolicy::Always => out.put("pull_policy", "always"),
+        PullPolicy::Never => out.put("pull_policy", "never"),
+        PullPolicy::Every(age) => out.put("pull_policy", format!("every_{}s", age.as_secs())),
     }
     let mut waits = Out::default();
     for (name, dependency) in depends_on {
@@ -134,6 +190,7 @@ fn service(names: &Names<'_>, service: &Service) -> Mapping {
         };
         one.put("condition", condition);
         one.put("required", dependency.required);
+        one.flag("restart", dependency.restart);
         waits.put(name.as_str(), one.0);
     }
     out.part("depends_on", waits);
@@ -162,8 +219,20 @@ fn written_gate(gate: &Gate) -> Out {
 }
 
 fn container(names: &Names<'_>, spec: &ContainerSpec, out: &mut Out) {
-    let ContainerSpec { image, command, entrypoint, environment, labels, ports, expose, networks, .. } = spec;
+    let ContainerSpec {
+        image,
+        platform,
+        command,
+        entrypoint,
+        environment,
+        labels,
+        ports,
+        expose,
+        networks,
+        ..
+    } = spec;
     out.put("image", image.to_string());
+    out.text("platform", platform.as_ref());
     for (key, words) in [("entrypoint", entrypoint), ("command", command)] {
         if let Some(words) = words {
             out.put(key, words.iter().map(|word| Value::from(word.to_string())).collect::<Vec<_>>());
@@ -171,22 +240,17 @@ fn container(names: &Names<'_>, spec: &ContainerSpec, out: &mut Out) {
     }
     out.map("environment", environment);
     out.map("labels", labels);
-    let ports: Vec<Value> = ports.iter().map(|written| Value::Mapping(port(written))).collect();
-    if !ports.is_empty() {
-        out.put("ports", ports);
-    }
+    out.values("ports", ports.iter().map(|written| Value::Mapping(port(written))).collect());
     out.texts("expose", expose);
-    out.part("networks", joined(names, networks));
-    let mounts: Vec<Value> =
-        spec.mounts.iter().map(|(target, found)| Value::Mapping(mount(names, target, found))).collect();
-    if !mounts.is_empty() {
-        out.put("volumes", mounts);
-    }
+    out.part("networks", parts::joined(names, networks));
+    grants::put(out, spec);
+    parts::put_mounts(out, names, spec);
     if let Some(found) = &spec.healthcheck {
         out.part("healthcheck", healthcheck(found));
     }
     settings(spec, out);
     limits(spec, out);
+    machine::written(spec, out);
 }
 
 fn settings(spec: &ContainerSpec, out: &mut Out) {
@@ -230,13 +294,6 @@ fn limits(spec: &ContainerSpec, out: &mut Out) {
     out.part("ulimits", part);
     // Compose writes bytes as texts.
     out.text("shm_size", spec.shm_size);
-    let found = &spec.resources;
-    out.text("mem_limit", found.memory);
-    out.text("mem_reservation", found.memory_reservation);
-    out.text("cpus", found.nano_cpus.map(cpus));
-    if let Some(pids) = found.pids {
-        out.put("pids_limit", pids);
-    }
 }
 
 fn cpus(nanos: u64) -> String {
@@ -258,56 +315,8 @@ fn port(port: &PublishedPort) -> Mapping {
     out.0
 }
 
-fn joined(names: &Names<'_>, networks: &BTreeMap<NetworkName, Attachment>) -> Out {
-    let mut out = Out::default();
-    for (name, attachment) in networks {
-        let key = names.networks.get(name).copied();
-        let Attachment { aliases, ipv4, ipv6 } = attachment;
-        let mut one = Out::default();
-        one.texts("aliases", aliases);
-        one.text("ipv4_address", ipv4.as_ref());
-        one.text("ipv6_address", ipv6.as_ref());
-        let value = if one.0.is_empty() { Value::Null } else { Value::Mapping(one.0) };
-        out.put(key.unwrap_or(name.as_str()), value);
-    }
-    out
-}
-
-fn mount(names: &Names<'_>, target: &str, mount: &Mount) -> Mapping {
-    let Mount { source, read_only } = mount;
-    let mut out = Out::default();
-    let mut options = Out::default();
-    match source {
-        MountSource::Volume(name) => {
-            let key = names.volumes.get(name).copied();
-            out.put("type", "volume");
-            out.put("source", key.unwrap_or(name.as_str()));
-        }
-        MountSource::Anonymous => out.put("type", "volume"),
-        MountSource::Bind(path) => {
-            out.put("type", "bind");
-            out.put("source", path.as_str());
-        }
-        MountSource::Repository(digest) => {
-            let path = names.contents.get(digest).copied();
-            out.put("type", "bind");
-            out.put("source", format!("./{}", path.unwrap_or_default()));
-            out.put("x-evenkeel-content", digest.to_string());
-        }
-        MountSource::Tmpfs { size, mode } => {
-            out.put("type", "tmpfs");
-            options.text("size", *size);
-            options.text("mode", mode.map(|mode| format!("0o{mode:o}")));
-        }
-    }
-    out.put("target", target);
-    out.flag("read_only", *read_only);
-    out.part("tmpfs", options);
-    out.0
-}
-
 fn healthcheck(found: &Healthcheck) -> Out {
-    let Healthcheck { test, interval, timeout, start_period, retries } = found;
+    let Healthcheck { test, interval, timeout, start_period, start_interval, retries } = found;
     let mut out = Out::default();
     match test {
         None => {}
@@ -321,48 +330,9 @@ fn healthcheck(found: &Healthcheck) -> Out {
     out.duration("interval", *interval);
     out.duration("timeout", *timeout);
     out.duration("start_period", *start_period);
+    out.duration("start_interval", *start_interval);
     if let Some(retries) = retries {
         out.put("retries", *retries);
     }
     out
-}
-
-fn network(spec: &NetworkSpec) -> Mapping {
-    let NetworkSpec { name, external, driver, options, pools, internal, attachable, ipv6, labels } = spec;
-    let mut out = Out::default();
-    out.put("name", name.as_str());
-    out.flag("external", *external);
-    out.text("driver", driver.as_ref());
-    out.map("driver_opts", options);
-    let pools: Vec<Value> = pools
-        .iter()
-        .map(|pool| {
-            let mut one = Out::default();
-            one.put("subnet", pool.subnet.as_str());
-            one.text("gateway", pool.gateway.as_ref());
-            one.text("ip_range", pool.ip_range.as_ref());
-            Value::Mapping(one.0)
-        })
-        .collect();
-    if !pools.is_empty() {
-        let mut ipam = Out::default();
-        ipam.put("config", pools);
-        out.part("ipam", ipam);
-    }
-    out.flag("internal", *internal);
-    out.flag("attachable", *attachable);
-    out.flag("enable_ipv6", *ipv6);
-    out.map("labels", labels);
-    out.0
-}
-
-fn volume(spec: &VolumeSpec) -> Mapping {
-    let VolumeSpec { name, external, driver, options, labels } = spec;
-    let mut out = Out::default();
-    out.put("name", name.as_str());
-    out.flag("external", *external);
-    out.text("driver", driver.as_ref());
-    out.map("driver_opts", options);
-    out.map("labels", labels);
-    out.0
 }

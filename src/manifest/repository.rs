@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::collect::{Composed, base, finished, only_tier, placeholder};
+use super::collect::{Composed, base, finished, only_tier, outside, placeholder};
 use super::compose_file::{self, Found};
 use super::language::environment;
 use super::language::files::{FILE, Loading, Surroundings};
@@ -48,6 +48,7 @@ pub(crate) fn repository(
             ("COMPOSE_PROJECT_NAME".to_owned(), stack.to_string()),
             ("EVENKEEL_ENVIRONMENT".to_owned(), environment.to_string()),
         ]),
+        outside: outside(request.missing, &settings.variables),
         declared: settings.variables,
         host: request.host_variables,
         dotenv: BTreeMap::new(),
@@ -55,7 +56,13 @@ pub(crate) fn repository(
         environment_file: Some(project::environment_path(environment).to_string()),
     };
     let around = Surroundings { base: base(request, ".".to_owned()), variables, trail: Vec::new() };
-    let mut loading = Loading { problems, tree: request.tree, interpolate, included: 0 };
+    let mut loading = Loading {
+        problems,
+        tree: request.tree,
+        interpolate,
+        included: 0,
+        given: environment::FromVariables::new(),
+    };
     let mut foreign = Vec::new();
     let (mut root, folders) = manifests(&mut loading, &around, &mut foreign);
     let declared = settings.tiers.or(project.tiers);
@@ -65,13 +72,14 @@ pub(crate) fn repository(
             merge::merge(&mut root, file, &FILE, Tags::Settled);
         }
     }
-    environment::take_over(&mut root, &around.variables);
+    environment::take_over(loading.problems, &mut root, &around.variables, &mut loading.given);
     let default_tier = declared.is_none().then(|| only_tier().ok()).flatten();
     let profiles = settings.profiles.into_iter().map(|(name, span)| (name, Some(span))).collect();
     let (root, active, unread) = finished(&mut loading, root, &around, stack.as_str(), &profiles);
     Some(Composed {
         root,
         unread,
+        given: loading.given,
         active,
         project: project.name,
         stack,
@@ -80,6 +88,7 @@ pub(crate) fn repository(
         folder_tiers,
         default_tier,
         profiles,
+        policy: settings.policy,
         foreign,
         start: RepoPath::root().join(MANIFESTS).unwrap_or_default(),
     })

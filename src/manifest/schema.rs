@@ -10,7 +10,7 @@ mod own;
 use serde_json::{Value as Json, json};
 
 pub use compose::manifest;
-pub use own::{environment, project};
+pub use own::{agent, environment, project};
 
 /// The dialect that the schemas are written in: the newest that every editor knows.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";

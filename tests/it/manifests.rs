@@ -236,6 +236,40 @@ fn a_look_without_secrets_puts_placeholders_in_their_place() {
 }
 
 #[test]
+fn nothing_is_said_of_a_value_that_only_the_host_has() {
+    let found = |service: &str| {
+        let mut tree = MemoryTree::default();
+        for (path, text) in [
+            ("evenkeel.yaml", "project: shop".to_owned()),
+            ("environments/dev/environment.yaml", "variables: {S: {from: host}, P: 80}".to_owned()),
+            ("manifests/web.yaml", format!("services: {{web: {{image: web, {service}}}}}")),
+        ] {
+            tree.insert(path.parse().unwrap(), text);
+        }
+        let codes = |missing| {
+            let resolved = resolve(&Request {
+                tree: &tree,
+                input: Input::Repository { environment: "dev".parse().unwrap() },
+                host_variables: &BTreeMap::new(),
+                missing,
+                revision: Revision::Commit("a".repeat(40)),
+            });
+            let report = resolved.err().map(|report| report.diagnostics().to_vec()).unwrap_or_default();
+            report.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(MissingVariables::Placeholder), codes(MissingVariables::Outside), "{service}");
+        codes(MissingVariables::Placeholder)
+    };
+    for good in
+        ["ports: ['${S}:80']", "mem_limit: $S", "init: $S", "healthcheck: {test: [CMD, a], interval: $S}"]
+    {
+        assert_eq!(found(good), [""; 0], "{good}");
+    }
+    assert_eq!(found("ports: ['${P}x:80']"), ["bad-port"], "what the repository says is checked");
+    assert_eq!(found("labels: {a: $S}"), ["sensitive-label"], "no value would be right");
+}
+
+#[test]
 fn environments_are_the_folders() {
     let mut tree = MemoryTree::default();
     assert!(environments(&tree).is_err());

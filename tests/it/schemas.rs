@@ -105,6 +105,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     match pattern {
         "\\$" => text.contains('$'),
         "^x-" => text.starts_with("x-"),
+        "^/" => text.starts_with('/'),
         "^[a-z0-9][a-z0-9_-]*$" => name(
             |c| c.is_ascii_lowercase() || c.is_ascii_digit(),
             |c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c),
@@ -223,6 +224,9 @@ fn what_nobody_knows_is_refused() {
         (web("deploy", json!({"resources": {"limits": {"cpus": 0.5, "memory": "1g"}}})), true),
         (web("deploy", json!({"resources": {"limit": {}}})), false),
         (web("x-evenkeel", json!({"gate": {"tcp": 80, "deadline": "1m30s"}, "rollback": "hold"})), true),
+        (web("x-evenkeel", json!({"drift": {"env.A": "ignore", "*": "report"}, "moved_from": "old"})), true),
+        (web("x-evenkeel", json!({"drift": "never"})), false),
+        (web("x-evenkeel", json!({"drift": {"state": "never"}})), false),
         (web("x-evenkeel", json!({"gates": {}})), false),
         (web("x-evenkeel", json!({"gate": {"deadline": "soon"}})), false),
         (json!({"service": {}}), false),
@@ -240,7 +244,30 @@ fn what_nobody_knows_is_refused() {
         (schema::environment(), json!({"variables": {"A": 1.5, "B": {"from": "host"}}}), true),
         (schema::environment(), json!({"variables": {"A": {"from": "vault"}}}), false),
         (schema::environment(), json!({"variables": {"A-B": 1}}), false),
+        (
+            schema::environment(),
+            json!({"hosts": ["web1", "role=web"], "prune": false, "drift": "report"}),
+            true,
+        ),
+        (schema::environment(), json!({"hosts": "web1"}), false),
+        (schema::environment(), json!({"prune": "no"}), false),
         (schema::environment(), json!({"hosts_": []}), false),
+        (schema::agent(), json!({"follow": [{"repository": "/srv/infra.git"}]}), true),
+        (
+            schema::agent(),
+            json!({
+                "host": "web-1",
+                "labels": {"role": "web"},
+                "docker": "unix:///var/run/docker.sock",
+                "state": "/var/lib/evenkeel",
+                "follow": [{"repository": "/a", "environment": "prod", "branch": "main", "poll": "30s"}],
+            }),
+            true,
+        ),
+        (schema::agent(), Json::Null, false),
+        (schema::agent(), json!({"follow": [{"branch": "main"}]}), false),
+        (schema::agent(), json!({"follow": [{"repository": "infra.git"}]}), false),
+        (schema::agent(), json!({"follow": [{"repository": "/a", "token": "x"}]}), false),
     ] {
         let found = checked(&schema, &value);
         assert_eq!(found.is_none(), good, "{value}: {found:?}");

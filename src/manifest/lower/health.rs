@@ -25,6 +25,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node) -> Option<Healthcheck> {
         interval: interval(cx, map, "interval"),
         timeout: interval(cx, map, "timeout"),
         start_period: interval(cx, map, "start_period"),
+        start_interval: interval(cx, map, "start_interval"),
         retries: cx.optional(map, "retries", retries),
     })
 }

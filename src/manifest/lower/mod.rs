@@ -7,18 +7,26 @@ mod service;
 mod process;
 mod ports;
 mod mounts;
+mod grants;
+mod how;
 mod health;
 mod gate;
 mod resources;
+mod scheduling;
+mod namespaces;
+mod devices;
+mod runtime;
 mod networks;
+mod attach;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::collect::Composed;
-use super::node::{Map, Node};
+use super::language::environment::FromVariables;
+use super::node::{Map, Node, Value};
 use super::problem::{Problem, Problems};
 use super::source::Span;
-use crate::model::desired::{Condition, Desired, Expect, RepositoryContent, Revision, Service};
+use crate::model::desired::{Condition, Desired, Expect, FromOutside, RepositoryContent, Revision, Service};
 use crate::model::name::{NetworkKey, NetworkName, ServiceName, StackName, VolumeKey, VolumeName};
 use crate::model::spec::{ContentDigest, MountSource, NetworkSpec, PublishedPort, VolumeSpec};
 use crate::model::tree::{FileTree, RepoPath};
@@ -53,6 +61,9 @@ pub(crate) struct Places {
     pub(crate) replicas: Option<Span>,
     pub(crate) ports: Vec<(PublishedPort, Span)>,
     pub(crate) depends_on: BTreeMap<ServiceName, Span>,
+    pub(crate) moved_from: Option<Span>,
+    /// Links that are not resolved yet.
+    links: Vec<attach::Link>,
 }
 
 /// What the reading of every part has at hand.
@@ -66,6 +77,12 @@ pub(crate) struct Context<'a> {
     volumes: BTreeMap<VolumeKey, (VolumeSpec, Span)>,
     contents: BTreeMap<ContentDigest, RepositoryContent>,
     read: BTreeMap<RepoPath, Option<ContentDigest>>,
+    /// The variables that configs and secrets are made from, by where they are named.
+    given: &'a FromVariables,
+    /// What configs and secrets have in them.
+    declared: grants::Declared,
+    /// The files that configs and secrets name.
+    granted: BTreeSet<RepoPath>,
 }
 
 impl Context<'_> {
@@ -95,14 +112,21 @@ pub(crate) fn lower(problems: &mut Problems, tree: &dyn FileTree, composed: &Com
         volumes: BTreeMap::new(),
         contents: BTreeMap::new(),
         read: BTreeMap::new(),
+        given: &composed.given,
+        declared: BTreeMap::new(),
+        granted: BTreeSet::new(),
     };
     let section = |name: &str| composed.root.get(name).and_then(Node::as_map);
+    let used = Used::of(composed);
     for entry in section("networks").into_iter().flat_map(|map| &map.entries) {
+        cx.problems.idle(!used.networks.contains(entry.key.text.as_str()));
         networks::network(&mut cx, entry);
     }
     for entry in section("volumes").into_iter().flat_map(|map| &map.entries) {
+        cx.problems.idle(!used.volumes.contains(entry.key.text.as_str()));
         networks::volume(&mut cx, entry);
     }
+    grants::declare(&mut cx, composed);
     let mut services = BTreeMap::new();
     for entry in section("services").into_iter().flat_map(|map| &map.entries) {
         cx.problems.idle(!composed.active.contains(&entry.key.text));
@@ -112,8 +136,58 @@ pub(crate) fn lower(problems: &mut Problems, tree: &dyn FileTree, composed: &Com
         cx.problems.idle(false);
     }
     expect_completion(&mut services);
-    let Context { networks, volumes, contents, read, .. } = cx;
-    Lowered { services, networks, volumes, mounted: read.into_keys().collect(), contents }
+    attach::resolve_links(cx.problems, &mut services, cx.stack);
+    let Context { networks, volumes, contents, read, granted, .. } = cx;
+    let mounted = read.into_keys().chain(granted).collect();
+    Lowered { services, networks, volumes, mounted, contents }
+}
+
+/// The keys of services into which values went that nobody here knows. What can't be made of them is left out.
+pub(crate) fn from_outside(problems: &Problems, composed: &Composed) -> FromOutside {
+    let services = composed.root.get("services").and_then(Node::as_map);
+    let entries = services.into_iter().flat_map(|map| &map.entries);
+    let keys = |service: &Node| -> BTreeSet<String> {
+        let entries = service.as_map().into_iter().flat_map(|map| &map.entries);
+        let unknown = entries.filter(|entry| is_from_outside(problems, &entry.value));
+        unknown.map(|entry| entry.key.text.clone()).collect()
+    };
+    entries.filter_map(|entry| Some((entry.key.text.parse().ok()?, keys(&entry.value)))).collect()
+}
+
+fn is_from_outside(problems: &Problems, node: &Node) -> bool {
+    problems.is_spoiled(node.span)
+        || match &node.value {
+            Value::Null | Value::Scalar(_) => false,
+            Value::List(items) => items.iter().any(|item| is_from_outside(problems, item)),
+            Value::Map(map) => map.entries.iter().any(|entry| is_from_outside(problems, &entry.value)),
+        }
+}
+
+/// The keys of the networks and volumes that services which run use. What nobody uses is not made, so it need not be
+/// honoured.
+#[derive(Default)]
+struct Used<'n> {
+    networks: BTreeSet<&'n str>,
+    volumes: BTreeSet<&'n str>,
+}
+
+impl<'n> Used<'n> {
+    fn of(composed: &'n Composed) -> Self {
+        let mut used = Self::default();
+        let services = composed.root.get("services").and_then(Node::as_map);
+        let entries = services.into_iter().flat_map(|map| &map.entries);
+        for service in entries.filter(|entry| composed.active.contains(&entry.key.text)) {
+            let get = |key: &str| service.value.as_map().and_then(|map| map.get(key));
+            match get("networks").and_then(Node::as_map) {
+                Some(map) => used.networks.extend(map.entries.iter().map(|entry| entry.key.text.as_str())),
+                None => drop(used.networks.insert(attach::DEFAULT)),
+            }
+            let Some(Value::List(mounts)) = get("volumes").map(|node| &node.value) else { continue };
+            let sources = mounts.iter().filter_map(|mount| mount.as_map()?.get("source")?.as_scalar());
+            used.volumes.extend(sources.map(|source| source.text.as_str()));
+        }
+        used
+    }
 }
 
 /// A service that another waits for to complete is one that does its work and ends.
@@ -153,7 +227,11 @@ pub(crate) fn desired(composed: Composed, lowered: Lowered, revision: Revision) 
         match &mount.source {
             MountSource::Volume(name) => drop(mounted.insert(name.clone())),
             MountSource::Repository(digest) => drop(laid_down.insert(digest.clone())),
-            MountSource::Anonymous | MountSource::Bind(_) | MountSource::Tmpfs { .. } => {}
+            MountSource::Anonymous
+            | MountSource::Bind(_)
+            | MountSource::Grant(_)
+            | MountSource::Image(_)
+            | MountSource::Tmpfs { .. } => {}
         }
     }
     contents.retain(|digest, _| laid_down.contains(digest));
@@ -174,5 +252,7 @@ pub(crate) fn desired(composed: Composed, lowered: Lowered, revision: Revision) 
             .collect(),
         services,
         contents,
+        hosts: composed.policy.hosts,
+        prune: composed.policy.prune,
     }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use super::super::content;
 use super::super::keys;
-use super::super::node::{Map, Node, Taint, Value};
+use super::super::node::{Map, Node, Taint};
 use super::super::problem::{Problem, Problems, nearest};
 use super::super::read;
 use super::super::source::Span;
-use super::super::{content, units};
-use super::Context;
+use super::{Context, how};
 use crate::model::name::VolumeKey;
 use crate::model::spec::{ContainerSpec, Mount, MountSource};
 use crate::model::tree::RepoPath;
@@ -48,6 +48,9 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
         let found = mount(cx, node);
         add(cx, found, node.span);
     }
+    for (target, mount, span) in super::grants::read(cx, map) {
+        add(cx, Some((target, mount)), span);
+    }
     for node in map.get("tmpfs").map(|node| read::one_or_list(cx.problems, node)).unwrap_or_default() {
         let found = tmpfs(cx.problems, node);
         add(cx, found, node.span);
@@ -56,51 +59,82 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
 
 fn mount(cx: &mut Context<'_>, node: &Node) -> Option<(String, Mount)> {
     let map = read::honoured_map(cx.problems, node, &keys::MOUNT)?;
-    let missing = |cx: &mut Context<'_>, key: &str| {
-        cx.note(Problem::error("bad-mount", node.span, format!("the mount has no `{key}`")));
-    };
-    let Some(kind) = map.get("type") else {
-        missing(cx, "type");
-        return None;
-    };
-    let kind = read::word(cx.problems, kind, &[("volume", 'v'), ("bind", 'b'), ("tmpfs", 't')])?;
+    let kind = kind(cx, node, map)?;
     let Some(target) = map.get("target") else {
-        missing(cx, "target");
+        missing(cx, node, "target");
         return None;
     };
     let target = read::text(cx.problems, target)?.text.clone();
+    if let Some(entry) = map.entry("consistency") {
+        let message = "`consistency` has no effect on Linux";
+        cx.note(Problem::warning("no-effect", entry.key.span, message).hint("remove it"));
+    }
     let read_only = cx.optional(map, "read_only", read::boolean).unwrap_or_default();
     let source_node = map.get("source");
     let source = match source_node {
         Some(source) => Some((source, read::text(cx.problems, source)?.text.clone())),
         None => None,
     };
-    for (key, own, known) in
-        [("tmpfs", 't', &keys::TMPFS), ("bind", 'b', &keys::BIND), ("volume", 'v', &keys::VOLUME_MOUNT)]
-    {
-        let Some(options) = map.entry(key) else { continue };
-        if kind != own {
-            let message = format!("`{key}` is for mounts of that type");
-            cx.note(Problem::error("bad-mount", options.key.span, message));
-        } else if !matches!(options.value.value, Value::Null) {
-            read::honoured_map(cx.problems, &options.value, known);
-        }
-    }
     let source = match (kind, source) {
-        ('v', None) => MountSource::Anonymous,
-        ('v', Some((node, name))) => volume(cx, node, &name)?,
-        ('b', Some((node, path))) => bind(cx, node, &path)?,
-        ('b', None) => {
-            missing(cx, "source");
+        (Kind::Volume, None) => MountSource::Anonymous,
+        (Kind::Volume, Some((node, name))) => volume(cx, node, &name)?,
+        (Kind::Bind, Some((node, path))) => bind(cx, node, &path)?,
+        (Kind::Image, Some((node, _))) => {
+            MountSource::Image(read::parsed(cx.problems, node, "bad-image", "an image reference")?)
+        }
+        (Kind::Bind | Kind::Image, None) => {
+            missing(cx, node, "source");
             return None;
         }
-        (_, Some((node, _))) => {
+        (Kind::Tmpfs, Some((node, _))) => {
             cx.note(Problem::error("bad-mount", node.span, "a tmpfs has no source"));
             return None;
         }
-        (_, None) => tmpfs_options(cx, map),
+        (Kind::Tmpfs, None) => tmpfs_options(cx, map),
     };
-    Some((target, Mount { source, read_only }))
+    let options = how::options(cx, map, &source);
+    // An image is never written to.
+    let read_only = read_only || matches!(source, MountSource::Image(_));
+    Some((target, Mount { source, read_only, options }))
+}
+
+fn missing(cx: &mut Context<'_>, node: &Node, key: &str) {
+    cx.note(Problem::error("bad-mount", node.span, format!("the mount has no `{key}`")));
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Volume,
+    Bind,
+    Tmpfs,
+    Image,
+}
+
+/// The types of mounts; those without a kind are not Docker's on Linux.
+const KINDS: [(&str, Option<Kind>); 6] = [
+    ("volume", Some(Kind::Volume)),
+    ("bind", Some(Kind::Bind)),
+    ("tmpfs", Some(Kind::Tmpfs)),
+    ("image", Some(Kind::Image)),
+    ("cluster", None),
+    ("npipe", None),
+];
+
+fn kind(cx: &mut Context<'_>, node: &Node, map: &Map) -> Option<Kind> {
+    let Some(said) = map.get("type") else {
+        missing(cx, node, "type");
+        return None;
+    };
+    let found = read::word(cx.problems, said, &KINDS)?;
+    if found.is_none() {
+        let word = said.as_scalar().map(|scalar| scalar.text.as_str()).unwrap_or_default();
+        let of = if word == "npipe" { "Windows" } else { "Swarm" };
+        let message = format!("a mount of the type `{word}` is one of {of}");
+        cx.note(
+            Problem::error("not-honoured", said.span, message).hint("mount a volume or a path of the host"),
+        );
+    }
+    found
 }
 
 fn tmpfs_options(cx: &mut Context<'_>, map: &Map) -> MountSource {
@@ -111,44 +145,21 @@ fn tmpfs_options(cx: &mut Context<'_>, map: &Map) -> MountSource {
             read::integer(problems, node, "permission bits such as `0o1777`")
         })
     });
-    MountSource::Tmpfs { size, mode }
+    MountSource::Tmpfs { size: size.filter(|size| *size > 0), mode }
 }
 
 /// `tmpfs: /run:size=64m,mode=1777`
 fn tmpfs(problems: &mut Problems, node: &Node) -> Option<(String, Mount)> {
     let found = read::text(problems, node)?;
     let (target, options) = found.text.split_once(':').unwrap_or((&found.text, ""));
-    let (mut size, mut mode, mut read_only) = (None, None, false);
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let known = match name {
-            "size" => {
-                size = units::size(value);
-                size.is_some()
-            }
-            "mode" => {
-                mode = u32::from_str_radix(value, 8).ok();
-                mode.is_some()
-            }
-            "ro" | "rw" => {
-                read_only = name == "ro";
-                true
-            }
-            _ => false,
-        };
-        if !known {
-            problems.add(
-                Problem::error(
-                    "bad-mount",
-                    node.span,
-                    "an option of this tmpfs is not known or not well-formed",
-                )
-                .hint("`/path:size=64m,mode=1777`"),
-            );
-            return None;
-        }
+    let mount = Mount::tmpfs(options);
+    if mount.is_err() {
+        problems.add(
+            Problem::error("bad-mount", node.span, "an option of this tmpfs is not known or not well-formed")
+                .hint("`/path:size=64m,mode=1777,uid=1000`"),
+        );
     }
-    Some((target.to_owned(), Mount { source: MountSource::Tmpfs { size, mode }, read_only }))
+    Some((target.to_owned(), mount.ok()?))
 }
 
 fn volume(cx: &mut Context<'_>, node: &Node, name: &str) -> Option<MountSource> {

@@ -1,18 +1,19 @@
-//! The networks and volumes of the stack, and how a service joins a network.
+//! The networks and volumes of the stack.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::super::keys::{self, Keys};
 use super::super::node::{Entry, Map, Node, Value};
-use super::super::problem::{Problem, Problems, nearest};
+use super::super::problem::{Problem, Problems};
 use super::super::read;
 use super::{Context, process};
 use crate::model::name::{NetworkKey, NetworkName, VolumeKey, VolumeName};
-use crate::model::spec::{AddressPool, Attachment, ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::model::spec::{AddressPool, NetworkSpec, VolumeSpec};
 
-/// The network of services that name none.
-const DEFAULT: &str = "default";
+/// The name of Docker's own driver for addresses.
+const DEFAULT_IPAM: &str = "default";
 
 /// Reads a network of the stack.
 pub(super) fn network(cx: &mut Context<'_>, entry: &Entry) {
@@ -21,10 +22,6 @@ pub(super) fn network(cx: &mut Context<'_>, entry: &Entry) {
     let external = external(cx, map);
     let Some(name) = name::<NetworkName>(cx, entry, map, external) else { return };
     let ipam = map.get("ipam").and_then(|node| read::honoured_map(cx.problems, node, &keys::IPAM));
-    if let Some(node) = ipam.and_then(|ipam| ipam.get("driver")) {
-        // The default one may be named; others are not made here.
-        read::word(cx.problems, node, &[("default", ())]);
-    }
     let pools = ipam
         .and_then(|ipam| ipam.get("config"))
         .and_then(|node| read::list(cx.problems, node))
@@ -34,9 +31,17 @@ pub(super) fn network(cx: &mut Context<'_>, entry: &Entry) {
         external,
         driver: cx.optional(map, "driver", driver),
         options: map.get("driver_opts").map(|node| process::plain_map(cx.problems, node)).unwrap_or_default(),
+        ipam_driver: ipam
+            .and_then(|ipam| cx.optional(ipam, "driver", driver))
+            .filter(|driver| driver != DEFAULT_IPAM),
+        ipam_options: ipam
+            .and_then(|ipam| ipam.get("options"))
+            .map(|node| process::plain_map(cx.problems, node))
+            .unwrap_or_default(),
         pools: pools.iter().filter_map(|node| pool(cx, node)).collect(),
         internal: cx.optional(map, "internal", read::boolean).unwrap_or_default(),
         attachable: cx.optional(map, "attachable", read::boolean).unwrap_or_default(),
+        ipv4: cx.optional(map, "enable_ipv4", read::boolean),
         ipv6: cx.optional(map, "enable_ipv6", read::boolean).unwrap_or_default(),
         labels: map.get("labels").map(|node| process::labels(cx.problems, node)).unwrap_or_default(),
     };
@@ -105,13 +110,17 @@ fn name<N: FromStr>(cx: &mut Context<'_>, entry: &Entry, map: &Map, external: bo
 where
     N::Err: std::fmt::Display,
 {
-    if let Some(node) = map.get("name") {
-        return read::parsed(cx.problems, node, "bad-name", "a name");
+    let said = map.get("name");
+    let found = said.and_then(|node| read::parsed(cx.problems, node, "bad-name", "a name"));
+    if found.is_some() {
+        return found;
     }
     let key = &entry.key.text;
     let name = if external { key.clone() } else { format!("{}_{key}", cx.stack) };
     match name.parse() {
+        // For one that can't be read it stands in, so that the services that use the object aren't blamed.
         Ok(name) => Some(name),
+        Err(_) if said.is_some() => None,
         Err(error) => {
             cx.note(Problem::error("bad-name", entry.key.span, format!("{error}")).hint("give it a `name`"));
             None
@@ -120,8 +129,8 @@ where
 }
 
 /// The options of a volume's driver. A folder of the repository is mounted as such, not through a volume.
-fn options(cx: &mut Context<'_>, map: &Map) -> std::collections::BTreeMap<String, String> {
-    let Some(node) = map.get("driver_opts") else { return std::collections::BTreeMap::new() };
+fn options(cx: &mut Context<'_>, map: &Map) -> BTreeMap<String, String> {
+    let Some(node) = map.get("driver_opts") else { return BTreeMap::new() };
     if let Some(device) = node.as_map().and_then(|options| options.get("device"))
         && device.as_scalar().is_some_and(|scalar| scalar.text.starts_with('.'))
     {
@@ -148,18 +157,28 @@ fn pool(cx: &mut Context<'_>, node: &Node) -> Option<AddressPool> {
     };
     Some(AddressPool {
         subnet: cidr(cx.problems, subnet)?,
-        gateway: cx.optional(map, "gateway", |problems, node| {
-            read::parsed::<std::net::IpAddr>(problems, node, "bad-address", "an IP address")
-                .map(|ip| ip.to_string())
-        }),
+        gateway: cx.optional(map, "gateway", address),
         ip_range: cx.optional(map, "ip_range", cidr),
+        reserved: reserved(cx, map),
     })
+}
+
+fn address(problems: &mut Problems, node: &Node) -> Option<String> {
+    read::parsed::<IpAddr>(problems, node, "bad-address", "an IP address").map(|ip| ip.to_string())
+}
+
+fn reserved(cx: &mut Context<'_>, map: &Map) -> BTreeMap<String, String> {
+    let Some(map) = map.get("aux_addresses").and_then(|node| read::map(cx.problems, node)) else {
+        return BTreeMap::new();
+    };
+    let one = |entry: &Entry| Some((entry.key.text.clone(), address(cx.problems, &entry.value)?));
+    map.entries.iter().filter_map(one).collect()
 }
 
 fn cidr(problems: &mut Problems, node: &Node) -> Option<String> {
     let found = read::text(problems, node)?;
     let parts = found.text.split_once('/').and_then(|(address, bits)| {
-        let address: std::net::IpAddr = address.parse().ok()?;
+        let address: IpAddr = address.parse().ok()?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         bits.parse::<u8>().ok().filter(|bits| *bits <= most)
     });
@@ -172,84 +191,4 @@ fn cidr(problems: &mut Problems, node: &Node) -> Option<String> {
         return None;
     }
     Some(found.text.clone())
-}
-
-/// Reads the networks that a service joins into `spec`; the default one where it names none.
-pub(super) fn attach(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
-    let Some(node) = map.get("networks") else {
-        // With another network mode, which is refused by its key, there is nothing to join.
-        if map.get("network_mode").is_none()
-            && let Some(name) = default_network(cx)
-        {
-            spec.networks.insert(name, Attachment::default());
-        }
-        return;
-    };
-    let Some(joined) = read::map(cx.problems, node) else { return };
-    for entry in &joined.entries {
-        let name = joined_name(cx, entry);
-        let attachment = match &entry.value.value {
-            Value::Null => Some(Attachment::default()),
-            Value::Scalar(_) | Value::List(_) | Value::Map(_) => attachment(cx, &entry.value),
-        };
-        if let (Some(name), Some(attachment)) = (name, attachment) {
-            spec.networks.insert(name, attachment);
-        }
-    }
-}
-
-fn joined_name(cx: &mut Context<'_>, entry: &Entry) -> Option<NetworkName> {
-    let key = &entry.key.text;
-    if key == DEFAULT {
-        return default_network(cx);
-    }
-    if let Some((spec, _)) = key.parse().ok().and_then(|key: NetworkKey| cx.networks.get(&key)) {
-        return Some(spec.name.clone());
-    }
-    let hint = match nearest(key, cx.networks.keys().map(NetworkKey::as_str)) {
-        Some(candidate) => format!("did you mean `{candidate}`?"),
-        None => "declare it under `networks` at the top of the file".to_owned(),
-    };
-    let message = format!("the network `{key}` is not declared");
-    cx.note(Problem::error("undeclared-network", entry.key.span, message).hint(hint));
-    None
-}
-
-fn default_network(cx: &mut Context<'_>) -> Option<NetworkName> {
-    let key: NetworkKey = DEFAULT.parse().ok()?;
-    if let Some((spec, _)) = cx.networks.get(&key) {
-        return Some(spec.name.clone());
-    }
-    let name: NetworkName = format!("{}_{DEFAULT}", cx.stack).parse().ok()?;
-    let spec = NetworkSpec {
-        name: name.clone(),
-        external: false,
-        driver: None,
-        options: std::collections::BTreeMap::new(),
-        pools: Vec::new(),
-        internal: false,
-        attachable: false,
-        ipv6: false,
-        labels: std::collections::BTreeMap::new(),
-    };
-    let nowhere = super::super::source::Span { source: u32::MAX, start: 0, end: 0 };
-    cx.networks.insert(key, (spec, nowhere));
-    Some(name)
-}
-
-fn attachment(cx: &mut Context<'_>, node: &Node) -> Option<Attachment> {
-    let map = read::honoured_map(cx.problems, node, &keys::ATTACHMENT)?;
-    let aliases = map.get("aliases").and_then(|node| read::list(cx.problems, node)).unwrap_or_default();
-    Some(Attachment {
-        aliases: aliases
-            .iter()
-            .filter_map(|node| read::text(cx.problems, node).map(|scalar| scalar.text.clone()))
-            .collect(),
-        ipv4: cx.optional(map, "ipv4_address", |problems, node| {
-            read::parsed::<Ipv4Addr>(problems, node, "bad-address", "an IPv4 address")
-        }),
-        ipv6: cx.optional(map, "ipv6_address", |problems, node| {
-            read::parsed::<Ipv6Addr>(problems, node, "bad-address", "an IPv6 address")
-        }),
-    })
 }

@@ -119,7 +119,7 @@ pub(super) fn plain_map(problems: &mut Problems, node: &Node) -> BTreeMap<String
 }
 
 /// The texts of a list.
-fn texts(problems: &mut Problems, map: &Map, key: &str) -> Vec<String> {
+pub(super) fn texts(problems: &mut Problems, map: &Map, key: &str) -> Vec<String> {
     let items = map.get(key).and_then(|node| read::list(problems, node)).unwrap_or_default();
     items.iter().filter_map(|item| read::text(problems, item).map(|scalar| scalar.text.clone())).collect()
 }

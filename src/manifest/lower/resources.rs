@@ -6,7 +6,7 @@ use super::super::problem::{Problem, Problems};
 use super::super::read;
 use super::super::source::Span;
 use super::super::units;
-use super::Context;
+use super::{Context, devices, scheduling};
 use crate::model::spec::{ContainerSpec, Ulimit};
 
 /// Most containers of one service.
@@ -42,6 +42,8 @@ pub(super) fn read(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
     {
         cx.note(Problem::error("bad-size", node.span, "more memory is reserved than the container may use"));
     }
+    scheduling::read(cx, map, spec);
+    devices::read(cx, map, &reservations, spec);
     spec.shm_size = cx.optional(map, "shm_size", read::size);
     if let Some(found) = map.get("ulimits").and_then(|node| read::map(cx.problems, node)) {
         for entry in &found.entries {

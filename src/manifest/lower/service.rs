@@ -1,17 +1,26 @@
 //! One service: from its mapping to what is run and how it is treated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::super::collect::Composed;
 use super::super::keys;
 use super::super::node::{Entry, Map, Node, Value};
+use super::super::policy::{self, EnvironmentPolicy};
 use super::super::problem::{Problem, Problems, suggestion};
 use super::super::read;
 use super::super::source::Span;
-use super::{Context, LoweredService, Places, gate, health, mounts, networks, ports, process, resources};
+use super::super::units;
+use super::super::variables::STAND_IN;
+use super::{
+    Context, LoweredService, Places, attach, gate, health, mounts, namespaces, ports, process, resources,
+    runtime,
+};
 use crate::model::desired::{Condition, Dependency, Service};
-use crate::model::image::ImageRef;
+use crate::model::image::{ImageRef, PullPolicy};
 use crate::model::name::{ServiceName, TierName};
+use crate::model::platform::Platform;
+use crate::model::policy::{Drift, Rollback};
 use crate::model::spec::{ContainerSpec, RestartPolicy};
 
 /// Reads a service.
@@ -29,17 +38,21 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
     };
     let map = read::honoured_map(cx.problems, &entry.value, &keys::SERVICE)?;
     let mut spec = ContainerSpec::of_image(image(cx, map, entry.key.span)?);
+    spec.platform = cx.optional(map, "platform", platform);
     process::read(cx, map, &mut spec);
     switches(cx, map, &mut spec);
     resources::read(cx, map, &mut spec);
+    namespaces::read(cx, map, &mut spec);
+    runtime::read(cx, map, &mut spec);
     let ports = ports::read(cx, map, &mut spec);
-    networks::attach(cx, map, &mut spec);
+    attach::read(cx, map, &mut spec);
     mounts::read(cx, map, &mut spec);
     spec.healthcheck = map.get("healthcheck").and_then(|node| health::read(cx, node));
     let (depends_on, dependency_places) = dependencies(cx, map);
     let (replicas, replicas_place) = resources::replicas(cx, map);
     let own = map.get("x-evenkeel").and_then(|node| read::checked_map(cx.problems, node, &keys::EVENKEEL));
     let gate = own.and_then(|own| own.get("gate")).and_then(|node| gate::read(cx, node)).unwrap_or_default();
+    let policy = policy(cx, own, &composed.policy);
     let tier = tier(cx, entry, own, composed)?;
     let profiles: Vec<String> = map
         .get("profiles")
@@ -60,9 +73,53 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         replicas: replicas_place,
         ports,
         depends_on: dependency_places,
+        moved_from: own.and_then(|own| own.get("moved_from")).map(|node| node.span),
+        links: attach::links(cx, map),
     };
-    let service = Service { name, tier, container_name, replicas, depends_on, gate, spec };
+    let Policy { drift, rollback, watch, moved_from } = policy;
+    let pull = cx.optional(map, "pull_policy", pull_policy).unwrap_or_default();
+    let service = Service {
+        name,
+        tier,
+        container_name,
+        replicas,
+        depends_on,
+        gate,
+        drift,
+        rollback,
+        watch,
+        moved_from,
+        pull,
+        spec,
+    };
     Some(LoweredService { service, profiles, active, places })
+}
+
+/// What a service says of how it is treated.
+#[derive(Default)]
+struct Policy {
+    drift: Drift,
+    rollback: Rollback,
+    watch: Option<Duration>,
+    moved_from: Option<ServiceName>,
+}
+
+fn policy(cx: &mut Context<'_>, own: Option<&Map>, inherited: &EnvironmentPolicy) -> Policy {
+    let EnvironmentPolicy { drift, rollback, watch, hosts: _, prune: _ } = inherited;
+    let watch = watch.filter(|time| !time.is_zero());
+    let Some(own) = own else {
+        return Policy { drift: drift.clone(), rollback: *rollback, watch, moved_from: None };
+    };
+    let said = |key: &str| own.entry(key).filter(|entry| !matches!(entry.value.value, Value::Null));
+    let own_drift = said("drift").and_then(|entry| policy::drift(cx.problems, &entry.value));
+    let own_watch = said("watch").and_then(|entry| policy::watch(cx.problems, &entry.value));
+    let own_rollback = said("rollback").and_then(|entry| policy::rollback(cx.problems, &entry.value));
+    let moved_from = cx.optional(own, "moved_from", |problems, node| {
+        read::parsed(problems, node, "bad-name", "a service name")
+    });
+    let drift = own_drift.unwrap_or_default().over(drift);
+    let watch = own_watch.or(watch).filter(|time| !time.is_zero());
+    Policy { drift, rollback: own_rollback.unwrap_or(*rollback), watch, moved_from }
 }
 
 /// The image. Where there is none that can be read, some image stands for it, so that the reading can go on.
@@ -78,7 +135,8 @@ fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
                 );
             }
         }
-        return read::parsed(cx.problems, node, "bad-image", "an image reference").or_else(nobody);
+        let read = read::parsed(cx.problems, node, "bad-image", "an image reference");
+        return read.or_else(|| digest_from_outside(node)).or_else(nobody);
     }
     // One with neither image nor build was refused when the files were read.
     if let Some(build) = map.entry("build") {
@@ -90,6 +148,25 @@ fn image(cx: &mut Context<'_>, map: &Map, service: Span) -> Option<ImageRef> {
         );
     }
     nobody()
+}
+
+/// What the image is to be built for.
+fn platform(problems: &mut Problems, node: &Node) -> Option<Platform> {
+    let platform: Platform = read::parsed(problems, node, "bad-platform", "a platform")?;
+    if platform.os() == "linux" {
+        return Some(platform);
+    }
+    let problem = Problem::error("bad-platform", node.span, "only containers of Linux are run here");
+    problems.add(problem.hint("as in `linux/amd64` or `linux/arm64`"));
+    None
+}
+
+/// An image whose digest only the host knows: what stands for that is no digest, but may be a tag.
+fn digest_from_outside(node: &Node) -> Option<ImageRef> {
+    let (name, digest) = node.as_scalar()?.text.split_once('@')?;
+    let repository = name.parse::<ImageRef>().ok()?.repository().to_owned();
+    let tag = digest.contains(STAND_IN).then(|| digest.replace(':', "-"))?;
+    format!("{repository}:{tag}").parse().ok()
 }
 
 /// What is on or off, and what is a single word.
@@ -142,6 +219,31 @@ fn restart(problems: &mut Problems, node: &Node) -> Option<RestartPolicy> {
     )
 }
 
+/// When the registry is asked for the image. That it is one of the words was checked when the files were read.
+fn pull_policy(problems: &mut Problems, node: &Node) -> Option<PullPolicy> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let found = read::text(problems, node)?;
+    let (wrong, hint) = match found.text.as_str() {
+        "missing" | "if_not_present" => return Some(PullPolicy::Missing),
+        "always" => return Some(PullPolicy::Always),
+        "never" => return Some(PullPolicy::Never),
+        "daily" => return Some(PullPolicy::Every(DAY)),
+        "weekly" => return Some(PullPolicy::Every(DAY * 7)),
+        "build" => {
+            ("images are not built here", "build and push the image elsewhere, and remove `pull_policy`")
+        }
+        "refresh" => ("`refresh` doesn't say how often", "say how often: `daily`, `weekly` or `every_12h`"),
+        text => {
+            if let Some(age) = text.strip_prefix("every_").and_then(units::duration) {
+                return Some(PullPolicy::Every(age));
+            }
+            ("this is no time between two checks", "as in `every_12h` or `every_1d`")
+        }
+    };
+    problems.add(Problem::error("pull-policy", node.span, wrong).hint(hint));
+    None
+}
+
 fn dependencies(
     cx: &mut Context<'_>,
     map: &Map,
@@ -150,6 +252,9 @@ fn dependencies(
     let Some(found) = map.get("depends_on").and_then(|node| read::map(cx.problems, node)) else {
         return (depends_on, places);
     };
+    let links = map.get("links").map(|node| read::one_or_list(cx.problems, node)).unwrap_or_default();
+    let linked: BTreeSet<&str> =
+        links.iter().filter_map(|link| link.as_scalar()?.text.split(':').next()).collect();
     for entry in &found.entries {
         let name: ServiceName = match entry.key.text.parse() {
             Ok(name) => name,
@@ -158,14 +263,19 @@ fn dependencies(
                 continue;
             }
         };
-        let mut dependency = Dependency { condition: Condition::Started, required: true };
+        let mut dependency = Dependency { condition: Condition::Started, required: true, restart: false };
         if !matches!(entry.value.value, Value::Null) {
-            let Some(map) = read::honoured_map(cx.problems, &entry.value, &keys::DEPENDENCY) else {
-                continue;
-            };
+            let Some(map) = read::map(cx.problems, &entry.value) else { continue };
+            // A link implies `restart`, and Compose prints it; a name on a network needs no restart to hold.
+            let mut checked = map.clone();
+            if linked.contains(entry.key.text.as_str()) {
+                checked.remove("restart");
+            }
+            keys::honoured(cx.problems, &checked, &keys::DEPENDENCY);
             if let Some(condition) = cx.optional(map, "condition", condition) {
                 dependency.condition = condition;
             }
+            dependency.restart = cx.optional(&checked, "restart", read::boolean).unwrap_or_default();
             dependency.required = cx.optional(map, "required", read::boolean).unwrap_or(true);
         }
         places.insert(name.clone(), entry.key.span);

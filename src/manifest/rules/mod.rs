@@ -5,6 +5,7 @@
 
 mod graph;
 mod host_ports;
+mod moves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ pub(crate) fn check(problems: &mut Problems, composed: &Composed, lowered: &Lowe
     graph::dependencies(problems, composed, lowered);
     graph::cycles(problems, lowered);
     host_ports::conflicts(problems, lowered);
+    moves::moves(problems, lowered);
     container_names(problems, composed, lowered);
     single_replicas(problems, lowered);
     object_names(problems, lowered);
@@ -118,8 +120,11 @@ fn container_names(problems: &mut Problems, composed: &Composed, lowered: &Lower
 /// What only one container can have.
 fn single_replicas(problems: &mut Problems, lowered: &Lowered) {
     for LoweredService { service, places, .. } in active(lowered) {
-        let fixed =
-            service.spec.networks.values().any(|joined| joined.ipv4.is_some() || joined.ipv6.is_some());
+        let fixed = service
+            .spec
+            .networks
+            .values()
+            .any(|joined| joined.ipv4.is_some() || joined.ipv6.is_some() || joined.mac.is_some());
         if let (2.., true) = (service.replicas, fixed) {
             let at = places.replicas.unwrap_or(places.name);
             problems.add(Problem::error(
@@ -163,6 +168,8 @@ fn unused(problems: &mut Problems, lowered: &Lowered) {
             MountSource::Anonymous
             | MountSource::Bind(_)
             | MountSource::Repository(_)
+            | MountSource::Grant(_)
+            | MountSource::Image(_)
             | MountSource::Tmpfs { .. } => None,
         })
         .collect();

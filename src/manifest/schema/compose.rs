@@ -41,7 +41,7 @@ impl Definitions {
             Type::Whole(least, most) => whole(*least, *most),
             Type::Unquoted(_) => any_of(vec![json!({"type": "number"}), variable()]),
             Type::Size(Size::Whole) => json!({"type": ["integer", "string"]}),
-            Type::Cut | Type::Decimal | Type::Size(Size::Number) => json!({"type": ["number", "string"]}),
+            Type::Cut(_) | Type::Decimal | Type::Size(Size::Number) => json!({"type": ["number", "string"]}),
             Type::List(list) => self.list(list),
             Type::Map(values) => json!({"type": "object", "additionalProperties": self.of(values)}),
             Type::Pairs(_) => any_of(vec![

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{DIALECT, any_of, closed, formed, list_of};
 use crate::manifest::keys::{self, Keys};
+use crate::model::policy::{ALL, FIELDS, OPEN_FIELDS, Treatment};
 
 /// The names of stacks, tiers and projects.
 const NAME: &str = "^[a-z0-9][a-z0-9_-]*$";
@@ -22,6 +23,18 @@ pub fn project() -> Json {
 /// The schema of `environments/<name>/environment.yaml`.
 pub fn environment() -> Json {
     file(&keys::ENVIRONMENT)
+}
+
+/// The schema of `agent.yaml`.
+pub fn agent() -> Json {
+    let follow =
+        closed(keys::FOLLOW.of, keys::FOLLOW.known.iter().map(|key| (*key, property(key))).collect());
+    let mut schema = file(&keys::AGENT);
+    schema["type"] = "object".into();
+    schema["required"] = json!(["follow"]);
+    schema["properties"]["follow"] = list_of(&follow);
+    schema["properties"]["follow"]["items"]["required"] = json!(["repository"]);
+    schema
 }
 
 fn file(keys: &Keys) -> Json {
@@ -46,6 +59,34 @@ fn property(key: &str) -> Json {
         "tiers" => said(list_of(&formed(NAME)), "The tiers, in the order in which they are applied."),
         "profiles" => said(list_of(&json!({"type": "string"})), "The profiles that are active."),
         "variables" => said(variables(), "The values of `${…}` in manifests and override files."),
+        "hosts" => {
+            let host = json!({"type": "string"});
+            said(list_of(&host), "Names and labels (`role=web`): a host that bears none of them refuses.")
+        }
+        "drift" => said(drift(), "What is done about differences that somebody made on a host."),
+        "rollback" => said(rollback(), "What happens when a deploy fails."),
+        "prune" => said(json!({"type": "boolean"}), "Whether what is in no manifest any more is removed."),
+        "host" => {
+            said(json!({"type": "string"}), "What this host is called, for `hosts` of environment.yaml.")
+        }
+        "labels" => {
+            let value = json!({"type": ["string", "number", "boolean"]});
+            let labels = json!({"type": "object", "additionalProperties": value});
+            said(labels, "What this host is besides, as in `role: web`.")
+        }
+        "docker" => {
+            said(json!({"type": "string"}), "The address of Docker, as in unix:///var/run/docker.sock.")
+        }
+        "state" => said(formed("^/"), "The folder for the ledger and laid down files."),
+        "repository" => said(formed("^/"), "The repository on this host, bare or not."),
+        "environment" => {
+            said(json!({"type": "string"}), "The environment, where the repository has several.")
+        }
+        "branch" => said(json!({"type": "string"}), "The branch, instead of the repository's HEAD."),
+        "poll" => {
+            let duration = json!({"type": "string", "pattern": DURATION});
+            said(duration, "Time between two looks at the repository where no event told before.")
+        }
         // What has no schema of its own yet is left to the reading, which refuses what it doesn't know.
         _ => Json::Bool(true),
     }
@@ -66,6 +107,25 @@ fn variables() -> Json {
     })
 }
 
+/// What is done about drift, in all fields or in some.
+fn drift() -> Json {
+    let words: Vec<&str> = Treatment::WORDS.iter().map(|(word, _)| *word).collect();
+    let treatment = any_of(vec![json!({"enum": words}), super::variable()]);
+    let fields: serde_json::Map<_, _> = FIELDS
+        .iter()
+        .chain(&OPEN_FIELDS)
+        .chain(&[ALL, "env"])
+        .map(|field| ((*field).to_owned(), treatment.clone()))
+        .collect();
+    // What is below a field has many names, which the reading checks.
+    let fields = json!({"type": "object", "properties": fields, "additionalProperties": treatment});
+    any_of(vec![json!({"enum": words}), fields])
+}
+
+fn rollback() -> Json {
+    json!({"enum": ["automatic", "hold"]})
+}
+
 /// `x-evenkeel`, at the top of a file or of a service.
 pub(super) fn evenkeel() -> Json {
     let duration = || json!({"type": "string", "pattern": DURATION});
@@ -83,21 +143,14 @@ pub(super) fn evenkeel() -> Json {
         "a gate",
         vec![("http", http), ("tcp", number()), ("stable_for", duration()), ("deadline", duration())],
     );
-    let drift = json!(["repair", "report", "ignore"]);
-    let drift = any_of(vec![
-        json!({"enum": drift}),
-        json!({"type": "object", "additionalProperties": {"enum": drift}}),
-        super::variable(),
-    ]);
-    let rollback = any_of(vec![json!({"enum": ["automatic", "hold"]}), super::variable()]);
     closed(
         "`x-evenkeel`",
         vec![
             ("tier", json!({"type": "string"})),
             ("gate", gate),
             ("watch", duration()),
-            ("rollback", rollback),
-            ("drift", drift),
+            ("rollback", any_of(vec![rollback(), super::variable()])),
+            ("drift", any_of(vec![drift(), super::variable()])),
             ("moved_from", json!({"type": "string"})),
         ],
     )

@@ -96,7 +96,7 @@ fn variables_can_be_left_as_they_are() {
 
 #[test]
 fn what_can_be_rendered_and_not_deployed_is_refused_only_for_a_deploy() {
-    let text = "services: {a: {image: a, network_mode: host}}";
+    let text = "services: {a: {image: a, isolation: process}}";
     assert_eq!(model(text, &[]).services(), ["a"]);
     let report = with(text, &[], |request| resolve(request).unwrap_err());
     let codes: Vec<_> = report.diagnostics().iter().map(|found| found.code).collect();
