@@ -1,21 +1,26 @@
 //! Puts a plan together from its parts.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 use super::change::{Cause, Change, FieldChange, Kind, Operation, Reason};
 use super::decide::{self, Decision, Decisions, Verdict};
 use super::fields::{FieldPath, FieldValue};
+use super::grants;
 use super::normal::Host;
 use super::refusal::{Refusal, Refused};
 use super::sequence::Sequence;
-use super::step::{Action, Phase, Step, Turn};
-use super::{Applied, Consent, DesiredDigest, LastApplied, Plan, PlanId, ports, shared};
+use super::step::{Action, Phase, Step, Target, Turn};
+use super::{Applied, Consent, LastApplied, Plan, Unchanged, ports, requires, shared};
 use super::{Checkpoint, order};
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, Expect, Prune};
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::ServiceName;
+use crate::model::name::{Instance, ServiceName};
+
+mod digest;
+
+use digest::desired_digest;
+pub(super) use digest::plan_id;
 
 /// Plans how `live` becomes `desired`.
 ///
@@ -38,31 +43,30 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
     }
     let mut refusals = Vec::new();
     let shared = shared::decide(desired, live);
-    let decisions = decide::decide(desired, live, last, host);
+    let order = order::services(desired).unwrap_or_else(|cycle| {
+        refusals.push(cycle);
+        Vec::new()
+    });
+    let decisions = decide::decide(desired, &order, live, last, host);
+    refusals.extend(requires::unmet(desired, &live.server));
     refusals.extend(shared.refusals.iter().chain(&decisions.refusals).cloned());
     let vacating = ports::vacating(&decisions, live).unwrap_or_else(|taken| {
         refusals.extend(taken);
         BTreeSet::new()
     });
-    let order = order::services(desired).unwrap_or_else(|cycle| {
-        refusals.push(cycle);
-        Vec::new()
-    });
     if !refusals.is_empty() {
         return Err(Refused(refusals));
     }
-    let mut sequence = Sequence::new(desired, live, vacating);
+    let mut sequence = Sequence::new(desired, live, vacating, host);
     sequence.containers(&decisions, &order);
     let Sequence { mut steps, checkpoint, .. } = sequence;
-    let touched: usize =
-        decisions.wanted.iter().filter(|decision| decision.verdict.operation().is_some()).count();
     let mut changes = shared.changes;
     changes.extend(decisions.wanted.iter().filter_map(|decision| wanted_change(decision)));
-    changes.extend(decisions.unwanted.iter().map(|container| unwanted_change(container, desired)));
-    let shared_steps = shared.steps.len();
+    changes.extend(removed(desired, &decisions));
+    let mut reported = reported(desired, &decisions);
     steps.extend(shared.steps);
-    let busy = shared_steps > 0 || touched > 0 || !decisions.unwanted.is_empty();
-    cleanup(desired, live, &decisions, (last, busy), (&mut steps, &mut changes));
+    let busy = !changes.is_empty();
+    cleanup(desired, live, &decisions, (last, busy, host), (&mut steps, &mut changes, &mut reported));
     if !steps.is_empty() {
         steps.push(Step {
             turn: Turn { phase: Phase::Commit, wave: 0 },
@@ -71,7 +75,7 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
         });
     }
     let steps = sorted(steps);
-    let digest = desired_digest(desired, host);
+    let digest = desired_digest(desired, &decisions, host);
     Ok(Plan {
         id: plan_id(&digest, &steps, &changes),
         stack: desired.stack.clone(),
@@ -79,11 +83,14 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
         desired: digest,
         tiers: desired.tiers.clone(),
         changes,
-        unchanged: shared.unchanged + decisions.wanted.len() - touched,
+        reported,
+        ignored: decisions.wanted.iter().map(|decision| decision.left.ignored).sum(),
+        unchanged: shared.unchanged.into_iter().chain(kept(&decisions)).collect(),
         notes: shared.notes.into_iter().chain(decisions.notes.iter().cloned()).collect(),
         consent: consent(desired, live, last),
         steps,
         checkpoint: Checkpoint { networks: shared.created, ..checkpoint },
+        watch: watch(&decisions),
         outcome: decisions
             .wanted
             .iter()
@@ -95,10 +102,43 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
     })
 }
 
+/// What is started and to be watched.
+fn watch(decisions: &Decisions<'_>) -> BTreeMap<Instance, (Duration, Expect)> {
+    let starts = |decision: &&Decision<'_>| match &decision.verdict {
+        Verdict::Create(_) | Verdict::Replace(_) | Verdict::Revive(..) => true,
+        Verdict::Mend { changes: _, start } => start.is_some(),
+        Verdict::Keep | Verdict::Absent(_) => false,
+    };
+    let started = decisions.wanted.iter().filter(starts);
+    let watched = started.filter_map(|decision| {
+        let service = decision.service;
+        Some((decision.instance.clone(), (service.watch?, service.gate.expect)))
+    });
+    watched.collect()
+}
+
+/// The containers that are as they should be.
+fn kept<'a>(decisions: &'a Decisions<'_>) -> impl Iterator<Item = Unchanged> + 'a {
+    let is_same =
+        |decision: &&Decision<'_>| decision.verdict.operation().is_none() && !decision.left.is_told();
+    let kept = decisions.wanted.iter().filter(is_same);
+    kept.map(|decision| Unchanged {
+        tier: Some(decision.service.tier.clone()),
+        kind: Kind::Service,
+        name: name(decision),
+    })
+}
+
+/// A service's name for people, with the number where there are several containers.
+fn name(decision: &Decision<'_>) -> String {
+    let service = decision.service;
+    if service.replicas > 1 { decision.instance.to_string() } else { service.name.to_string() }
+}
+
 fn wanted_change(decision: &Decision<'_>) -> Option<Change> {
     let operation = decision.verdict.operation()?;
     let (reason, fields) = match &decision.verdict {
-        Verdict::Keep => return None,
+        Verdict::Keep | Verdict::Absent(_) => return None,
         Verdict::Create(reason) => {
             let image = FieldChange {
                 path: FieldPath::new("image"),
@@ -113,28 +153,66 @@ fn wanted_change(decision: &Decision<'_>) -> Option<Change> {
         Verdict::Mend { changes, start: Some(status) } => (Reason::NotRunning(*status), changes.clone()),
         Verdict::Mend { changes, start: None } => (Reason::Differs, changes.clone()),
     };
+    Some(change_of(decision, operation, reason, fields))
+}
+
+fn change_of(
+    decision: &Decision<'_>,
+    operation: Operation,
+    reason: Reason,
+    fields: Vec<FieldChange>,
+) -> Change {
     let service = decision.service;
-    let name = if service.replicas > 1 { decision.instance.to_string() } else { service.name.to_string() };
-    Some(Change {
+    Change {
         tier: Some(service.tier.clone()),
         kind: Kind::Service,
-        name,
+        name: name(decision),
         service: Some(service.name.clone()),
+        was: decision.was.cloned(),
         operation,
         reason,
         fields,
-    })
+    }
 }
 
-fn unwanted_change(container: &LiveContainer, desired: &Desired) -> Change {
+/// What differs and stays as it is, as far as policy lets it be told.
+fn reported(desired: &Desired, decisions: &Decisions<'_>) -> Vec<Change> {
+    let told = decisions.wanted.iter().filter(|decision| decision.left.is_told());
+    let of_wanted = told.map(|decision| {
+        let reason = decision.left.reason.clone().unwrap_or(Reason::Differs);
+        change_of(decision, Operation::Report, reason, decision.left.fields.clone())
+    });
+    let of_stray = decisions
+        .stray
+        .iter()
+        .map(|container| unwanted_change(container, (desired, decisions), Operation::Report));
+    of_wanted.chain(of_stray).collect()
+}
+
+/// What no manifest wants any more, and goes.
+fn removed<'a>(desired: &'a Desired, decisions: &'a Decisions<'_>) -> impl Iterator<Item = Change> + 'a {
+    let change =
+        move |container: &&LiveContainer| unwanted_change(container, (desired, decisions), Operation::Remove);
+    decisions.unwanted.iter().map(change)
+}
+
+fn unwanted_change(
+    container: &LiveContainer,
+    (desired, decisions): (&Desired, &Decisions<'_>),
+    operation: Operation,
+) -> Change {
     let service = &container.instance.service;
     let known = desired.services.get(service);
+    let all = decisions.unwanted.iter().chain(&decisions.stray);
+    let is_one_of_several =
+        known.is_some() || all.filter(|other| other.instance.service == *service).count() > 1;
     Change {
         tier: known.map(|known| known.tier.clone()),
         kind: Kind::Service,
-        name: if known.is_some() { container.instance.to_string() } else { service.to_string() },
+        name: if is_one_of_several { container.instance.to_string() } else { service.to_string() },
         service: Some(service.clone()),
-        operation: Operation::Remove,
+        was: None,
+        operation,
         reason: Reason::NotWanted,
         fields: Vec::new(),
     }
@@ -145,8 +223,8 @@ fn cleanup(
     desired: &Desired,
     live: &Live,
     decisions: &Decisions<'_>,
-    (last, busy): (&LastApplied, bool),
-    (steps, changes): (&mut Vec<Step>, &mut Vec<Change>),
+    (last, busy, host): (&LastApplied, bool, Host<'_>),
+    (steps, changes, reported): (&mut Vec<Step>, &mut Vec<Change>, &mut Vec<Change>),
 ) {
     let turn = |wave| Turn { phase: Phase::Cleanup, wave };
     let serving: BTreeSet<_> = decisions
@@ -159,46 +237,79 @@ fn cleanup(
     let retired = |container: &LiveContainer| {
         busy && !last.current.is_empty()
             && !serving.contains(&container.id)
+            && !last.kept.contains(&container.id)
+            && !decide::is_spared(&container.instance.service, desired)
             && matches!(container.state.status, Status::Created | Status::Exited { .. } | Status::Dead)
     };
     let (gone, staying): (Vec<_>, Vec<_>) =
         live.containers.values().partition(|container| retired(container));
+    let kept = &grants::mounted(staying.iter().copied(), host.files) | &grants::wanted(desired, host);
+    let discarded = &grants::mounted(gone.iter().copied(), host.files) - &kept;
+    if !discarded.is_empty() {
+        steps.push(Step { turn: turn(1), after: Vec::new(), action: Action::Discard(discarded) });
+    }
     for container in gone {
         steps.push(Step { turn: turn(0), after: Vec::new(), action: Action::Remove(container.id.clone()) });
     }
     let wanted: BTreeSet<_> = desired.networks.values().map(|spec| &spec.name).collect();
-    let used: BTreeSet<_> = staying.iter().flat_map(|container| container.spec.networks.keys()).collect();
+    // Who goes on as it is will have what is wanted, although it may still be attached to something else.
+    let stays = |container: &LiveContainer| {
+        decisions.wanted.iter().find(|decision| decision.target() == Target::Existing(container.id.clone()))
+    };
+    let used: BTreeSet<_> = staying
+        .iter()
+        .flat_map(|container| {
+            stays(container).map_or(&container.spec, |decision| &decision.spec).networks.keys()
+        })
+        .collect();
     for network in live.networks.values().filter(|network| network.stack.as_ref() == Some(&desired.stack)) {
         if !wanted.contains(&network.spec.name) && !used.contains(&network.spec.name) {
-            steps.push(Step {
-                turn: turn(1),
-                after: Vec::new(),
-                action: Action::RemoveNetwork(network.id.clone()),
-            });
-            changes.push(Change {
+            let change = |operation| Change {
                 tier: None,
                 kind: Kind::Network,
                 name: network.spec.name.to_string(),
                 service: None,
-                operation: Operation::Remove,
+                was: None,
+                operation,
                 reason: Reason::NotWanted,
                 fields: Vec::new(),
-            });
+            };
+            match desired.prune {
+                Prune::Remove => {
+                    let action = Action::RemoveNetwork(network.id.clone());
+                    steps.push(Step { turn: turn(1), after: Vec::new(), action });
+                    changes.push(change(Operation::Remove));
+                }
+                Prune::Report => reported.push(change(Operation::Report)),
+            }
         }
     }
 }
 
 impl<'a> Verdict<'a> {
+    /// Whether its container is to run another image under the same name.
+    fn moves_image(&self) -> bool {
+        match self {
+            Self::Replace(changes) | Self::Revive(_, changes) => {
+                changes.iter().any(|change| change.path.as_str() == "image" && change.cause == Cause::Image)
+            }
+            Self::Keep | Self::Absent(_) | Self::Create(_) | Self::Mend { .. } => false,
+        }
+    }
+
     fn parked(&self) -> Option<&'a LiveContainer> {
         match self {
             Self::Revive(parked, _) => Some(parked),
-            Self::Keep | Self::Create(_) | Self::Replace(_) | Self::Mend { .. } => None,
+            Self::Keep | Self::Absent(_) | Self::Create(_) | Self::Replace(_) | Self::Mend { .. } => None,
         }
     }
 }
 
 /// More than one service and more than three in ten: that may be a mistake rather than a wish.
 fn consent(desired: &Desired, live: &Live, last: &LastApplied) -> Option<Consent> {
+    if desired.prune == Prune::Report {
+        return None;
+    }
     let running = live
         .containers
         .values()
@@ -208,8 +319,14 @@ fn consent(desired: &Desired, live: &Live, last: &LastApplied) -> Option<Consent
         .map(|container| &container.instance.service);
     let known: BTreeSet<&ServiceName> =
         running.chain(last.current.keys().map(|instance| &instance.service)).collect();
-    let removed: Vec<String> =
-        known.iter().filter(|name| !desired.services.contains_key(**name)).map(ToString::to_string).collect();
+    // What has a new name is not removed.
+    let moved: BTreeSet<&ServiceName> =
+        desired.services.values().filter_map(|service| service.moved_from.as_ref()).collect();
+    let removed: Vec<String> = known
+        .iter()
+        .filter(|name| !desired.services.contains_key(**name) && !moved.contains(*name))
+        .map(ToString::to_string)
+        .collect();
     (removed.len() > 1 && removed.len() * 10 > known.len() * 3)
         .then_some(Consent { removed, of: known.len() })
 }
@@ -230,32 +347,4 @@ pub(super) fn sorted(steps: Vec<Step>) -> Vec<Step> {
             Step { after, ..step }
         })
         .collect()
-}
-
-/// The digest of everything desired, sensitive values by their keyed digest.
-///
-/// The encoding is Rust's own `Debug` of values in which texts redact themselves. A new version of Evenkeel may
-/// encode otherwise: then a quarantined revision is tried once more, and nothing else happens.
-fn desired_digest(desired: &Desired, host: Host<'_>) -> DesiredDigest {
-    let Desired { stack, environment, revision: _, tiers, networks, volumes, services, contents } = desired;
-    let mut digest = Sha256::new();
-    digest.update(format!("{stack:?}{environment:?}{tiers:?}{networks:?}{volumes:?}"));
-    for content in contents.keys() {
-        digest.update(format!("{content:?}"));
-    }
-    for service in services.values() {
-        let super::Service { name, tier, container_name, replicas, depends_on, gate, spec } = service;
-        let fields = super::normal::of_spec(spec, host);
-        digest
-            .update(format!("{name:?}{tier:?}{container_name:?}{replicas}{depends_on:?}{gate:?}{fields:?}"));
-    }
-    DesiredDigest(hex::encode(digest.finalize()))
-}
-
-pub(super) fn plan_id(desired: &DesiredDigest, steps: &[Step], changes: &[Change]) -> PlanId {
-    let mut digest = Sha256::new();
-    digest.update(format!("{desired:?}{steps:?}{changes:?}"));
-    let mut id = hex::encode(digest.finalize());
-    id.truncate(12);
-    PlanId(id)
 }

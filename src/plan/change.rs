@@ -17,12 +17,24 @@ pub struct Change {
     pub name: String,
     /// The service, where it is a container.
     pub service: Option<ServiceName>,
+    /// What the service was called until now, where it gets a new name.
+    pub was: Option<ServiceName>,
     /// What happens to it.
     pub operation: Operation,
     /// Why.
     pub reason: Reason,
     /// The fields that differ.
     pub fields: Vec<FieldChange>,
+}
+
+impl fmt::Display for Change {
+    /// What it is about and why, without any value, on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: ", self.kind, self.name)?;
+        let fields = self.fields.iter().map(|field| field.path.as_str());
+        let reason = (self.reason != Reason::Differs).then(|| self.reason.to_string());
+        f.write_str(&reason.as_deref().into_iter().chain(fields).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// The kinds of objects.
@@ -61,6 +73,8 @@ pub enum Operation {
     Start,
     /// It is stopped and removed.
     Remove,
+    /// Nothing: it is only told.
+    Report,
 }
 
 impl Operation {
@@ -72,6 +86,7 @@ impl Operation {
             Self::Replace | Self::Revive => '±',
             Self::Start => '>',
             Self::Remove => '-',
+            Self::Report => '!',
         }
     }
 
@@ -84,6 +99,7 @@ impl Operation {
             Self::Revive => "revive, stop-first",
             Self::Start => "start",
             Self::Remove => "remove",
+            Self::Report => "reported, not repaired",
         }
     }
 
@@ -96,6 +112,7 @@ impl Operation {
             Self::Revive => "revive",
             Self::Start => "start",
             Self::Remove => "remove",
+            Self::Report => "report",
         }
     }
 }
@@ -126,6 +143,8 @@ pub enum Cause {
     Image,
     /// A sensitive value is another one.
     Secret,
+    /// A container that it shares something with is another one.
+    Dependency,
 }
 
 impl fmt::Display for Cause {
@@ -135,6 +154,7 @@ impl fmt::Display for Cause {
             Self::Drift => "drift",
             Self::Image => "image",
             Self::Secret => "secret",
+            Self::Dependency => "dependency",
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::model::name::{ContainerId, Instance};
 /// The rules:
 /// - steps are sorted by turn, and wait only for earlier steps of the same turn;
 /// - every container and network that is written to is the stack's own;
+/// - who shares something with a new container is created after it;
 /// - nothing is stopped before everything new has been created;
 /// - a container that is stopped while wanted has a successor that is started after it in the same plan;
 /// - whatever is started is awaited, and the decision comes after all that;
@@ -66,10 +67,13 @@ fn existing(action: &Action) -> Option<&ContainerId> {
             Target::New(_) => None,
         },
         Action::Disconnect { container, .. } | Action::Connect { container, .. } => Some(container),
-        Action::PullImage(_)
+        Action::PullImage { .. }
+        | Action::TagImage { .. }
         | Action::CreateNetwork(_)
         | Action::CreateVolume(_)
         | Action::LayDown(_)
+        | Action::Grant { .. }
+        | Action::Discard(_)
         | Action::Create { .. }
         | Action::Commit
         | Action::RemoveNetwork(_) => None,
@@ -92,6 +96,22 @@ fn ownership(plan: &Plan, live: &Live, found: &mut Vec<String>) {
             && !spec.networks.keys().all(|name| networks.contains_key(name))
         {
             found.push("a new container names a network that nobody resolved".to_owned());
+        }
+        if let Action::Create { spec, peers, .. } = &step.action {
+            let created = |instance: &Instance| {
+                step.after.iter().filter_map(|at| plan.steps.get(*at)).any(
+                    |before| matches!(&before.action, Action::Create { instance: made, .. } if made == instance),
+                )
+            };
+            for peer in spec.namespaces.peers() {
+                match peers.get(peer) {
+                    None => found.push(format!("{peer} is shared with and not resolved")),
+                    Some(Target::New(instance)) if !created(instance) => {
+                        found.push(format!("{instance} is shared with before it is created"));
+                    }
+                    Some(Target::New(_) | Target::Existing(_)) => {}
+                }
+            }
         }
         if let Action::Create { networks, .. } = &step.action {
             for (name, network) in networks {
@@ -136,6 +156,15 @@ fn stops(plan: &Plan, live: &Live, found: &mut Vec<String>) {
         {
             found.push(format!("{} is changed and not in the checkpoint", id.short()));
         }
+        if let Action::Disconnect { container, .. } | Action::Connect { container, .. } = &step.action
+            && !plan
+                .checkpoint
+                .containers
+                .iter()
+                .any(|kept| kept.container == *container && kept.networks.is_some())
+        {
+            found.push(format!("the networks of {} change and are not in the checkpoint", container.short()));
+        }
     }
 }
 
@@ -177,6 +206,9 @@ fn removals(plan: &Plan, live: &Live, found: &mut Vec<String>) {
         .collect();
     let serving: BTreeSet<&Target> = plan.outcome.values().map(|applied| &applied.target).collect();
     for step in &plan.steps {
+        if matches!(step.action, Action::Discard(_)) && step.turn.phase != Phase::Cleanup {
+            found.push("files are discarded before the decision".to_owned());
+        }
         let Action::Remove(id) = &step.action else { continue };
         if step.turn.phase != Phase::Cleanup {
             found.push(format!("{} is removed before the decision", id.short()));

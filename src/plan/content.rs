@@ -6,8 +6,10 @@ use similar::TextDiff;
 
 use super::Plan;
 use super::fields::FieldValue;
-use crate::model::desired::{ContentKind, FileContent, RepositoryContent};
-use crate::model::spec::ContentDigest;
+use super::grants;
+use crate::model::desired::{ContentKind, Desired, FileContent, RepositoryContent};
+use crate::model::grant::GrantKind;
+use crate::model::spec::{ContentDigest, MountSource};
 
 /// Lines around a difference.
 const CONTEXT_LINES: usize = 2;
@@ -29,6 +31,20 @@ pub fn explain(plan: &mut Plan, find: impl Fn(&ContentDigest) -> Option<Reposito
             field.diff = Some(difference(&before, &after));
         }
     }
+}
+
+/// The config of `desired` whose content has this digest, if anybody may see it.
+pub fn of_grants(desired: &Desired, digest: &ContentDigest) -> Option<RepositoryContent> {
+    let mounts = desired.services.values().flat_map(|service| service.spec.mounts.values());
+    let grant = mounts.filter_map(|mount| match &mount.source {
+        MountSource::Grant(grant) if grant.kind == GrantKind::Config && !grant.content.is_sensitive() => {
+            Some(grant)
+        }
+        _ => None,
+    });
+    let grant = { grant }.find(|grant| grants::plain_digest(&grant.content) == digest.0)?;
+    let kind = ContentKind::File(FileContent { bytes: grant.content.expose().to_vec(), executable: false });
+    Some(RepositoryContent { path: grant.origin.clone(), kind })
 }
 
 /// The unified difference of two contents, with a heading for each file that differs.

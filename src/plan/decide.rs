@@ -1,17 +1,29 @@
 //! Decides for every container of the stack what happens to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::LastApplied;
 use super::change::{Cause, FieldChange, Operation, Reason};
-use super::diff;
+use super::diff::{self, Sought};
+use super::drift::{self, Left};
 use super::fields::{FieldPath, FieldValue, Fields};
+use super::grants;
+use super::images::{self, Wanted};
 use super::normal::Host;
+use super::peers::{self, Served, Serving};
 use super::refusal::Refusal;
-use crate::model::desired::{Desired, Expect, Service};
+use super::step::Target;
+use crate::model::desired::{Desired, Prune, Service};
+use crate::model::image::PullPolicy;
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::{ContainerId, ContainerName, Instance};
-use crate::model::spec::{Attachment, ContainerSpec};
+use crate::model::name::{ContainerId, ContainerName, Instance, ServiceName};
+use crate::model::policy::{NAME, Rollback};
+use crate::model::spec::{Attachment, ContainerSpec, Peer};
+
+pub(super) use current::is_active;
+use current::{current, down, moved};
+
+mod current;
 
 /// What happens to one wanted container.
 #[derive(Debug)]
@@ -22,11 +34,19 @@ pub(super) struct Decision<'a> {
     pub(super) name: ContainerName,
     /// What it is made of, with the names under which others find it.
     pub(super) spec: ContainerSpec,
+    /// The image that it runs in the end.
+    pub(super) image: Wanted,
     /// What the ledger will remember.
     pub(super) fields: Fields,
     /// The container that serves now.
     pub(super) current: Option<&'a LiveContainer>,
+    /// What the service was called until now, where `current` is of that name.
+    pub(super) was: Option<&'a ServiceName>,
+    /// The containers that it shares something with.
+    pub(super) peers: BTreeMap<Peer, Target>,
     pub(super) verdict: Verdict<'a>,
+    /// What is only told.
+    pub(super) left: Left,
 }
 
 /// The kinds of decisions.
@@ -34,6 +54,8 @@ pub(super) struct Decision<'a> {
 pub(super) enum Verdict<'a> {
     /// It stays as it is.
     Keep,
+    /// Somebody removed it, and it stays away; the record of it stays as it is.
+    Absent(ContainerId),
     /// A container is made and started; `reason` says why there is none.
     Create(Reason),
     /// The current one gives way to a new one.
@@ -47,12 +69,34 @@ pub(super) enum Verdict<'a> {
 impl Verdict<'_> {
     pub(super) fn operation(&self) -> Option<Operation> {
         match self {
-            Self::Keep => None,
+            Self::Keep | Self::Absent(_) => None,
             Self::Create(_) => Some(Operation::Create),
             Self::Replace(_) => Some(Operation::Replace),
             Self::Revive(..) => Some(Operation::Revive),
             Self::Mend { start: Some(_), .. } => Some(Operation::Start),
             Self::Mend { start: None, .. } => Some(Operation::InPlace),
+        }
+    }
+}
+
+impl<'a> Decision<'a> {
+    /// Whether its image is on the host.
+    pub(super) fn is_here(&self, live: &Live) -> bool {
+        self.image.is_here(self.spec.platform.as_ref(), live)
+    }
+
+    fn served(&self) -> Served<'a> {
+        let now = self.current.map(|container| &container.id);
+        Served { now, then: self.target(), starts: self.starts() }
+    }
+
+    /// Whether a container is started where there was one.
+    fn starts(&self) -> bool {
+        match &self.verdict {
+            // Who has never been there took nobody along.
+            Verdict::Keep | Verdict::Absent(_) | Verdict::Create(Reason::New) => false,
+            Verdict::Create(_) | Verdict::Replace(_) | Verdict::Revive(..) => true,
+            Verdict::Mend { changes: _, start } => start.is_some(),
         }
     }
 }
@@ -64,50 +108,78 @@ pub(super) struct Decisions<'a> {
     pub(super) wanted: Vec<Decision<'a>>,
     /// Running containers that give way, in the order of their ids.
     pub(super) unwanted: Vec<&'a LiveContainer>,
+    /// Running containers that would give way, and are only told.
+    pub(super) stray: Vec<&'a LiveContainer>,
     pub(super) refusals: Vec<Refusal>,
     pub(super) notes: Vec<String>,
 }
 
+/// Decides for the services in `order`, which has each after those that it needs.
 pub(super) fn decide<'a>(
     desired: &'a Desired,
+    order: &[&ServiceName],
     live: &'a Live,
     last: &LastApplied,
     host: Host<'_>,
 ) -> Decisions<'a> {
     let mut decisions = Decisions::default();
-    let mut services: Vec<&Service> = desired.services.values().collect();
-    services.sort_by_key(|service| (desired.tier_rank(&service.tier), &service.name));
-    for service in services {
+    let mut serving = Serving::new();
+    for service in order.iter().filter_map(|name| desired.services.get(*name)) {
         for instance in service.instances() {
-            match one(desired, service, instance, (live, last, host)) {
-                Ok(decision) => decisions.wanted.push(decision),
+            let look = Look { desired, live, last, host, serving: &serving };
+            match one(service, instance, look) {
+                Ok(decision) => {
+                    let starts = decision.starts();
+                    let served = serving.entry(service.name.clone()).or_insert_with(|| decision.served());
+                    served.starts |= starts;
+                    decisions.wanted.push(decision);
+                }
                 Err(refusal) => decisions.refusals.push(refusal),
             }
         }
     }
+    decisions.wanted.sort_by(|a, b| {
+        let key = |decision: &Decision<'_>| desired.tier_rank(&decision.service.tier);
+        (key(a), &a.instance).cmp(&(key(b), &b.instance))
+    });
     let kept: BTreeSet<&ContainerId> = decisions
         .wanted
         .iter()
         .filter_map(|decision| decision.current)
         .map(|container| &container.id)
         .collect();
-    decisions.unwanted = live
+    (decisions.stray, decisions.unwanted) = live
         .containers
         .values()
         .filter(|container| is_active(container.state.status) && !kept.contains(&container.id))
-        .collect();
+        .partition(|container| is_spared(&container.instance.service, desired));
+    decisions.notes.extend(images::notes(desired, live));
     for decision in &decisions.wanted {
         decisions.notes.extend(decision.current.and_then(note));
     }
     decisions
 }
 
-fn one<'a>(
-    desired: &Desired,
-    service: &'a Service,
-    instance: Instance,
-    (live, last, host): (&'a Live, &LastApplied, Host<'_>),
-) -> Result<Decision<'a>, Refusal> {
+/// Whether containers of `service` stay though no manifest has it any more.
+pub(super) fn is_spared(service: &ServiceName, desired: &Desired) -> bool {
+    match desired.prune {
+        Prune::Remove => false,
+        Prune::Report => !desired.services.contains_key(service),
+    }
+}
+
+/// What a decision is made from.
+#[derive(Clone, Copy)]
+struct Look<'l, 'a> {
+    desired: &'l Desired,
+    live: &'a Live,
+    last: &'l LastApplied,
+    host: Host<'l>,
+    serving: &'l Serving<'a>,
+}
+
+fn one<'a>(service: &'a Service, instance: Instance, look: Look<'_, 'a>) -> Result<Decision<'a>, Refusal> {
+    let Look { desired, live, last, host, serving } = look;
     let name = service.container_name(&desired.stack, &instance).map_err(|error| {
         Refusal::new(format!("service `{}`: {error}", service.name), "set a shorter `container_name`")
     })?;
@@ -118,42 +190,138 @@ fn one<'a>(
         );
         return Err(Refusal::new(
             format!("service `{}`: the host already has a container `{name}`, which {owner}", service.name),
-            "remove or rename that container, or set another `container_name`",
+            if other.stack.is_some() {
+                "remove or rename that container, or set another `container_name`"
+            } else {
+                "take it over as it is with `evenkeel adopt`, remove or rename it, or set another `container_name`"
+            },
         ));
     }
-    let spec = with_names(&service.spec, service, &name);
-    let fields = super::normal::of_spec(&spec, host);
+    let spec = made_of(service, &name, host);
+    let mut fields = super::normal::of_spec(&spec, host);
+    fields.set(NAME, FieldValue::word(&name));
+    let peers = peers::resolve(&spec, serving, desired, live)
+        .map_err(|refused| peers::refusal(&service.name, refused))?;
     let current = current(&instance, &name, live, last)?;
-    let applied = current.and_then(|container| {
-        last.current.get(&instance).filter(|(id, _)| *id == container.id).map(|(_, fields)| fields)
-    });
-    let verdict = match current {
-        // One that is being removed never runs again; it only holds its name for a while.
-        Some(container) if container.state.status == Status::Dead => Verdict::Create(Reason::Gone),
-        None => {
-            let reason = if last.current.contains_key(&instance) { Reason::Gone } else { Reason::New };
-            Verdict::Create(reason)
-        }
-        Some(container) => {
-            let mut changes = diff::differences(&spec, container, applied, live, host);
-            if changes.iter().all(diff::is_in_place) {
-                changes.extend(misnamed(container, &name));
-                mend(service, container, changes)
-            } else {
-                match revivable(&instance, &spec, container, live, host) {
-                    Some(parked) => Verdict::Revive(parked, changes),
-                    None => Verdict::Replace(changes),
-                }
-            }
-        }
+    let mut decision = Decision {
+        image: Wanted::of(service, current, live),
+        current,
+        instance,
+        service,
+        name,
+        spec,
+        fields,
+        was: None,
+        peers,
+        verdict: Verdict::Keep,
+        left: Left::default(),
     };
-    Ok(Decision { instance, service, name, spec, fields, current, verdict })
+    if decision.current.is_none() && !last.current.contains_key(&decision.instance) {
+        (decision.current, decision.was) = moved(desired, &decision, live, last)?.unzip();
+        decision.image = Wanted::of(service, decision.current, live);
+    }
+    decision.verdict = match decision.current {
+        // One that is being removed never runs again; it only holds its name for a while.
+        Some(container) if container.state.status != Status::Dead => decision.present(container, look),
+        Some(_) | None => decision.absent(last),
+    };
+    if decision.verdict.is_new() && service.pull == PullPolicy::Never && !decision.is_here(live) {
+        return Err(images::not_here(service, live));
+    }
+    Ok(decision)
 }
 
-/// Others find a container under its service's and its own name, as with Compose: the own name is an alias too, so
-/// that it holds before the container bears it.
-fn with_names(spec: &ContainerSpec, service: &Service, name: &ContainerName) -> ContainerSpec {
-    let mut spec = spec.clone();
+impl<'a> Decision<'a> {
+    /// What happens where a container serves.
+    fn present(&mut self, container: &'a LiveContainer, look: Look<'_, 'a>) -> Verdict<'a> {
+        let Look { live, last, host, serving, .. } = look;
+        let on_record = last.current.get(&container.instance).filter(|(id, _)| *id == container.id);
+        let applied = on_record.map(|(_, fields)| fields);
+        let seen = peers::as_declared(container, &self.spec, &self.peers);
+        let mut differences = diff::differences(self.sought(), &seen, applied, live, host);
+        peers::explain(&mut differences, container, &self.spec, (serving, live));
+        peers::restarted(&mut differences, container, self.service, serving);
+        let mut policy = drift::policy(&self.service.drift, applied);
+        if drift::is_unfinished(container, self.spec.restart, &self.name) {
+            policy = drift::unfinished(policy);
+        }
+        let mut left = Left::default();
+        let mut changes = left.take(differences.clone(), &policy);
+        // The network that is the mode of a container can't be given to it again: newer engines know that by its id.
+        let has_first = container.spec.networks.values().any(|attachment| attachment.first);
+        let can_join = container.state.status == Status::Running || has_first;
+        let in_place = |change: &FieldChange| {
+            diff::is_in_place(change, &self.spec, &container.spec)
+                && (can_join || !change.path.is_in("networks"))
+        };
+        if self.was.is_none() && changes.iter().all(in_place) {
+            let misnamed = misnamed(container, &self.name, applied);
+            changes.extend(left.take(misnamed.into_iter().collect(), &policy));
+            let start = down(self.service, container)
+                .filter(|status| !left.leaves(&policy, Reason::NotRunning(*status)));
+            self.left = left;
+            return if changes.is_empty() && start.is_none() {
+                Verdict::Keep
+            } else {
+                Verdict::Mend { changes, start }
+            };
+        }
+        // Whatever it was, the new container is as desired. One that was revived would not tell whether it has run.
+        let renamed = self.was.map(|old| renamed(old, &self.service.name));
+        let changes: Vec<FieldChange> = renamed.into_iter().chain(differences).collect();
+        let revivable = match self.service.rollback {
+            Rollback::Automatic => self.revivable(container, live, host),
+            Rollback::Hold => None,
+        };
+        match revivable {
+            Some(parked) => Verdict::Revive(parked, changes),
+            None => Verdict::Replace(changes),
+        }
+    }
+
+    pub(super) fn sought(&self) -> Sought<'_> {
+        Sought { spec: &self.spec, image: &self.image }
+    }
+
+    /// A retired container of the instance that is just what is sought, its restart policy aside, which it lost when
+    /// it was fenced.
+    fn revivable(
+        &self,
+        current: &LiveContainer,
+        live: &'a Live,
+        host: Host<'_>,
+    ) -> Option<&'a LiveContainer> {
+        live.containers
+            .values()
+            .filter(|parked| parked.instance == self.instance && parked.id != current.id)
+            .filter(|parked| matches!(parked.state.status, Status::Exited { .. }))
+            .filter(|parked| {
+                let parked = peers::as_declared(parked, &self.spec, &self.peers);
+                let changes = diff::differences(self.sought(), &parked, None, live, host);
+                changes.iter().all(|change| change.path.is_in("restart"))
+            })
+            .max_by(|a, b| a.state.started_at.cmp(&b.state.started_at))
+    }
+
+    /// What happens where none serves.
+    fn absent(&mut self, last: &LastApplied) -> Verdict<'a> {
+        let Some((id, applied)) = last.current.get(&self.instance) else {
+            let was_there = self.current.is_some();
+            return Verdict::Create(if was_there { Reason::Gone } else { Reason::New });
+        };
+        // Fields of another version of the normal form are not on record, and no reason to think that Git changed.
+        let is_same = says_the_same(&self.fields, applied) || *applied == Fields::default();
+        if is_same && self.left.leaves(&self.service.drift, Reason::Gone) {
+            return Verdict::Absent(id.clone());
+        }
+        Verdict::Create(Reason::Gone)
+    }
+}
+
+/// What a container of `service` is made of, as the engine takes it. Others find it under its service's and its own name,
+/// as with Compose: the own name is an alias too, so that it holds before the container bears it.
+pub(super) fn made_of(service: &Service, name: &ContainerName, host: Host<'_>) -> ContainerSpec {
+    let mut spec = grants::placed(&service.spec, host);
     for Attachment { aliases, .. } in spec.networks.values_mut() {
         aliases.insert(service.name.to_string());
         aliases.insert(name.to_string());
@@ -161,79 +329,37 @@ fn with_names(spec: &ContainerSpec, service: &Service, name: &ContainerName) -> 
     spec
 }
 
-/// The container that serves as `instance`: the one that the ledger knows. Without the ledger it is the running one,
-/// else the one that bears the name.
-fn current<'a>(
-    instance: &Instance,
+fn renamed(old: &ServiceName, new: &ServiceName) -> FieldChange {
+    FieldChange {
+        path: FieldPath::new("service"),
+        before: Some(FieldValue::word(old)),
+        after: Some(FieldValue::word(new)),
+        cause: Cause::Git,
+        diff: None,
+    }
+}
+
+/// Whether what is wanted is what was applied. Older records don't have the name.
+fn says_the_same(wanted: &Fields, applied: &Fields) -> bool {
+    let same = |(path, value)| applied.get(path).map_or(path.as_str() == NAME, |known| known == value);
+    wanted.iter().all(same) && applied.paths().all(|path| wanted.get(path).is_some())
+}
+
+fn misnamed(
+    container: &LiveContainer,
     name: &ContainerName,
-    live: &'a Live,
-    last: &LastApplied,
-) -> Result<Option<&'a LiveContainer>, Refusal> {
-    if let Some((id, _)) = last.current.get(instance) {
-        return Ok(live.containers.get(id));
-    }
-    let all: Vec<&LiveContainer> =
-        live.containers.values().filter(|container| container.instance == *instance).collect();
-    let running: Vec<&&LiveContainer> =
-        all.iter().filter(|container| is_active(container.state.status)).collect();
-    match running.as_slice() {
-        [one] => Ok(Some(one)),
-        [] => Ok(all.iter().find(|container| container.name == *name).copied()),
-        several => Err(Refusal::new(
-            format!(
-                "{} containers run as {instance}, and nothing is on record about which is right: {}",
-                several.len(),
-                several.iter().map(|container| container.name.as_str()).collect::<Vec<_>>().join(", ")
-            ),
-            "stop all but one: `docker stop NAME`",
-        )),
-    }
-}
-
-fn is_active(status: Status) -> bool {
-    match status {
-        Status::Running | Status::Paused | Status::Restarting => true,
-        Status::Created | Status::Exited { .. } | Status::Dead => false,
-    }
-}
-
-fn mend<'a>(service: &Service, container: &LiveContainer, changes: Vec<FieldChange>) -> Verdict<'a> {
-    let start = match (container.state.status, service.gate.expect) {
-        (Status::Running | Status::Paused | Status::Restarting, _)
-        | (Status::Exited { code: 0, .. }, Expect::Completed) => None,
-        (status @ (Status::Created | Status::Exited { .. } | Status::Dead), _) => Some(status),
-    };
-    if changes.is_empty() && start.is_none() { Verdict::Keep } else { Verdict::Mend { changes, start } }
-}
-
-fn misnamed(container: &LiveContainer, name: &ContainerName) -> Option<FieldChange> {
+    applied: Option<&Fields>,
+) -> Option<FieldChange> {
+    let path = FieldPath::new(NAME);
+    let wanted = FieldValue::word(name);
+    let had_another = applied.and_then(|applied| applied.get(&path)).is_some_and(|known| *known != wanted);
     (container.name != *name).then(|| FieldChange {
-        path: FieldPath::new("container_name"),
+        path,
         before: Some(FieldValue::word(&container.name)),
-        after: Some(FieldValue::word(name)),
-        cause: Cause::Drift,
+        after: Some(wanted),
+        cause: if had_another { Cause::Git } else { Cause::Drift },
         diff: None,
     })
-}
-
-/// A retired container of `instance` that is just what is wanted, its restart policy aside, which it lost when it was
-/// fenced.
-fn revivable<'a>(
-    instance: &Instance,
-    spec: &ContainerSpec,
-    current: &LiveContainer,
-    live: &'a Live,
-    host: Host<'_>,
-) -> Option<&'a LiveContainer> {
-    live.containers
-        .values()
-        .filter(|parked| parked.instance == *instance && parked.id != current.id)
-        .filter(|parked| matches!(parked.state.status, Status::Exited { .. }))
-        .filter(|parked| {
-            let changes = diff::differences(spec, parked, None, live, host);
-            changes.iter().all(|change| change.path.is_in("restart"))
-        })
-        .max_by(|a, b| a.state.started_at.cmp(&b.state.started_at))
 }
 
 fn note(container: &LiveContainer) -> Option<String> {

@@ -2,21 +2,31 @@
 
 use std::collections::BTreeSet;
 
+use super::attached;
 use super::change::{Cause, FieldChange};
 use super::fields::{DigestKey, FieldPath, FieldValue, Fields};
+use super::images::Wanted;
+use super::normal::machine::is_limit;
 use super::normal::{self, Host};
-use crate::model::live::{Live, LiveContainer};
-use crate::model::name::ImageId;
+use crate::model::live::{Live, LiveContainer, Status};
+use crate::model::platform::Platform;
 use crate::model::spec::{ContainerSpec, Resources};
 
-/// The fields that differ between `spec` and `container`, sorted by path.
+/// What a container is to be made of, and of which image.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'a> {
+    pub(super) spec: &'a ContainerSpec,
+    pub(super) image: &'a Wanted,
+}
+
+/// The fields that differ between what is sought and `container`, sorted by path.
 ///
 /// # Guarantees
 /// - Last-applied ≠ desired is a change from Git; last-applied = desired ≠ live is drift.
 /// - A key that was declared before and no longer is counts as changed, if its value is still live.
 /// - What image or daemon filled in is never a difference.
 pub(super) fn differences(
-    spec: &ContainerSpec,
+    Sought { spec, image: wanted }: Sought<'_>,
     container: &LiveContainer,
     applied: Option<&Fields>,
     live: &Live,
@@ -26,27 +36,46 @@ pub(super) fn differences(
     let image = live.images.get(&container.image);
     let mut seen = normal::of_live(&container.spec, host);
     let mut filled_in = normal::defaults(container, image, host);
+    // Whoever changes the memory alone leaves the swap as Docker had filled it in.
+    filled_in.set_some("memswap_limit", spec.resources.default_swap().map(FieldValue::from));
     let hidden =
         sensitive_paths(&desired).chain(applied.into_iter().flat_map(sensitive_paths)).cloned().collect();
     seen.hide(&hidden, host.key);
     filled_in.hide(&hidden, host.key);
+    if let Some(wanted) = &spec.platform {
+        seen.set_some("platform", platform(wanted, container, applied));
+    }
     let sides = Sides {
         desired: &desired,
         seen: &seen,
         filled_in: &filled_in,
         applied,
         image_known: image.is_some(),
+        runs: container.state.status == Status::Running,
         key: host.key,
     };
-    let paths: BTreeSet<&FieldPath> = desired.paths().chain(seen.paths()).collect();
+    let mut paths: BTreeSet<&FieldPath> = desired.paths().chain(seen.paths()).collect();
+    // What an image is called tells too little.
+    paths.retain(|path| path.as_str() != "image");
     let mut changes: Vec<FieldChange> = paths.into_iter().filter_map(|path| sides.difference(path)).collect();
-    if let Some(moved) = moved_image(spec, container, live)
-        && !changes.iter().any(|change| change.path.as_str() == "image")
-    {
-        changes.push(moved);
-        changes.sort_by(|a, b| a.path.cmp(&b.path));
-    }
+    changes.extend(wanted.difference(&spec.image, container, applied, live));
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
     changes
+}
+
+/// What `container` was built for where `wanted` is declared: an image that serves it is no other. Of an image that is
+/// gone only the record can tell, and without one nothing speaks against it.
+fn platform(wanted: &Platform, container: &LiveContainer, applied: Option<&Fields>) -> Option<FieldValue> {
+    match &container.spec.platform {
+        Some(found) if found.serves(wanted) => Some(FieldValue::word(wanted)),
+        Some(found) => Some(FieldValue::word(found)),
+        None => match applied {
+            Some(applied) => {
+                applied.get(&FieldPath::new("platform")).cloned().or_else(|| Some(FieldValue::word(wanted)))
+            }
+            None => Some(FieldValue::word(wanted)),
+        },
+    }
 }
 
 struct Sides<'a> {
@@ -55,6 +84,7 @@ struct Sides<'a> {
     filled_in: &'a Fields,
     applied: Option<&'a Fields>,
     image_known: bool,
+    runs: bool,
     key: &'a DigestKey,
 }
 
@@ -65,7 +95,14 @@ impl Sides<'_> {
             return None;
         }
         let last = self.applied.and_then(|applied| applied.get(path));
-        if after.is_none() && (before == self.filled_in.get(path) || self.is_nobodys(path, last.is_some())) {
+        let is_mac = path.as_str().starts_with("networks.") && path.as_str().ends_with(".mac_address");
+        // What an image gives is declared again by it; a hardware address that was declared stays nobody's wish.
+        let is_given = before == self.filled_in.get(path) && !(is_mac && last.is_some());
+        if after.is_none() && (is_given || self.is_nobodys(path, last.is_some())) {
+            return None;
+        }
+        // Docker doesn't show the hardware address of a container that doesn't run.
+        if is_mac && before.is_none() && !self.runs && (last.is_none() || last == after) {
             return None;
         }
         let cause = match (self.applied, last, after) {
@@ -120,46 +157,99 @@ fn sensitive_paths(fields: &Fields) -> impl Iterator<Item = &FieldPath> {
 }
 
 /// Whether Docker lets people change the field of an existing container.
-fn is_changeable(path: &FieldPath) -> bool {
-    path.is_in("restart") || path.is_in("deploy.resources") || path.is_in("networks")
+pub(super) fn is_changeable(path: &FieldPath) -> bool {
+    path.is_in("restart") || is_limit(path) || path.is_in("networks")
 }
 
 /// Whether the change can be made, and unmade, while the container runs.
 ///
 /// Docker can set a limit in place but not clear one, so a limit that is new or goes away means a replacement.
-/// Networks are put right in place when the host was changed; a change of the manifest may concern the names under
-/// which others find the container and goes through a replacement, with its gate.
-pub(super) fn is_in_place(change: &FieldChange) -> bool {
+/// Networks are left and joined in place wherever Docker gives the container all of its attachment back.
+pub(super) fn is_in_place(change: &FieldChange, spec: &ContainerSpec, live: &ContainerSpec) -> bool {
     if change.path.is_in("restart") {
         return true;
     }
-    if change.path.is_in("deploy.resources") {
+    if is_limit(&change.path) {
+        // Docker keeps it in mind that swap is to be unlimited, and doesn't tell the kernel.
+        if change.path.is_in("memswap_limit") {
+            let limited = |spec: &ContainerSpec| spec.resources.memory.is_some();
+            // Where the memory is limited there is always one of swap: if none is declared, Docker's own.
+            let bytes = change.after.as_ref().is_none_or(|after| matches!(after, FieldValue::Bytes(_)));
+            return bytes && limited(spec) && limited(live);
+        }
         return change.before.is_some() && change.after.is_some();
     }
-    change.path.is_in("networks") && change.cause == Cause::Drift
+    change.path.is_in("networks") && attached::can_be_joined_live(spec, live)
 }
 
-fn moved_image(spec: &ContainerSpec, container: &LiveContainer, live: &Live) -> Option<FieldChange> {
-    let now = live.references.get(&spec.image)?;
-    let shown = |id: &ImageId| FieldValue::Word(format!("{} ({})", spec.image, id.short()));
-    (*now != container.image).then(|| FieldChange {
-        path: FieldPath::new("image"),
-        before: Some(shown(&container.image)),
-        after: Some(shown(now)),
-        cause: Cause::Image,
-        diff: None,
-    })
-}
-
-/// The limits that differ, as wanted.
-pub(super) fn changed_limits(wanted: &Resources, live: &Resources) -> Resources {
-    fn changed<T: Copy + PartialEq>(wanted: Option<T>, live: Option<T>) -> Option<T> {
-        wanted.filter(|_| wanted != live)
-    }
+/// The limits that `changes` speak of, as wanted.
+pub(super) fn limits_of(changes: &[FieldChange], wanted: &Resources, live: &Resources) -> Resources {
+    let means = |key: &str| changes.iter().any(|change| change.path.as_str() == key);
+    let Resources {
+        memory,
+        memory_swap,
+        memory_reservation,
+        nano_cpus,
+        cpu_shares,
+        cpu_period,
+        cpu_quota,
+        cpu_rt_period,
+        cpu_rt_runtime,
+        cpuset,
+        block_io_weight,
+        pids,
+    } = changed_limits(wanted, live);
+    let of_memory = means("deploy.resources.limits.memory") || means("memswap_limit");
     Resources {
-        memory: changed(wanted.memory, live.memory),
-        memory_reservation: changed(wanted.memory_reservation, live.memory_reservation),
-        nano_cpus: changed(wanted.nano_cpus, live.nano_cpus),
-        pids: changed(wanted.pids, live.pids),
+        memory: memory.filter(|_| of_memory),
+        memory_swap: memory_swap.filter(|_| of_memory),
+        memory_reservation: memory_reservation.filter(|_| means("deploy.resources.reservations.memory")),
+        nano_cpus: nano_cpus.filter(|_| means("deploy.resources.limits.cpus")),
+        cpu_shares: cpu_shares.filter(|_| means("cpu_shares")),
+        cpu_period: cpu_period.filter(|_| means("cpu_period")),
+        cpu_quota: cpu_quota.filter(|_| means("cpu_quota")),
+        cpu_rt_period: cpu_rt_period.filter(|_| means("cpu_rt_period")),
+        cpu_rt_runtime: cpu_rt_runtime.filter(|_| means("cpu_rt_runtime")),
+        cpuset: cpuset.filter(|_| means("cpuset")),
+        block_io_weight: block_io_weight.filter(|_| means("blkio_config.weight")),
+        pids: pids.filter(|_| means("deploy.resources.limits.pids")),
+    }
+}
+
+/// The limits that differ, as wanted. Memory and swap are set together: Docker refuses one that doesn't fit the other.
+pub(super) fn changed_limits(wanted: &Resources, live: &Resources) -> Resources {
+    fn changed<T: Clone + PartialEq>(wanted: Option<&T>, live: Option<&T>) -> Option<T> {
+        wanted.filter(|_| wanted != live).cloned()
+    }
+    let Resources {
+        memory,
+        memory_swap,
+        memory_reservation,
+        nano_cpus,
+        cpu_shares,
+        cpu_period,
+        cpu_quota,
+        cpu_rt_period,
+        cpu_rt_runtime,
+        cpuset,
+        block_io_weight,
+        pids,
+    } = wanted;
+    let swap = memory_swap.or(wanted.default_swap());
+    let both =
+        memory.is_some() && (*memory != live.memory || swap != live.memory_swap.or(live.default_swap()));
+    Resources {
+        memory: memory.filter(|_| both),
+        memory_swap: swap.filter(|_| both),
+        memory_reservation: changed(memory_reservation.as_ref(), live.memory_reservation.as_ref()),
+        nano_cpus: changed(nano_cpus.as_ref(), live.nano_cpus.as_ref()),
+        cpu_shares: changed(cpu_shares.as_ref(), live.cpu_shares.as_ref()),
+        cpu_period: changed(cpu_period.as_ref(), live.cpu_period.as_ref()),
+        cpu_quota: changed(cpu_quota.as_ref(), live.cpu_quota.as_ref()),
+        cpu_rt_period: changed(cpu_rt_period.as_ref(), live.cpu_rt_period.as_ref()),
+        cpu_rt_runtime: changed(cpu_rt_runtime.as_ref(), live.cpu_rt_runtime.as_ref()),
+        cpuset: changed(cpuset.as_ref(), live.cpuset.as_ref()),
+        block_io_weight: changed(block_io_weight.as_ref(), live.block_io_weight.as_ref()),
+        pids: changed(pids.as_ref(), live.pids.as_ref()),
     }
 }

@@ -176,6 +176,11 @@ impl Fields {
         }
     }
 
+    /// Takes a field away.
+    pub fn remove(&mut self, path: &FieldPath) {
+        self.0.remove(path);
+    }
+
     /// The value of a field.
     pub fn get(&self, path: &FieldPath) -> Option<&FieldValue> {
         self.0.get(path)
@@ -214,10 +219,15 @@ impl DigestKey {
 
     /// The digest of `text` under this key, in hexadecimal digits.
     pub fn digest(&self, text: &str) -> String {
+        self.digest_bytes(text.as_bytes())
+    }
+
+    /// The digest of `bytes` under this key, in hexadecimal digits.
+    pub fn digest_bytes(&self, bytes: &[u8]) -> String {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             unreachable!("HMAC takes keys of every length")
         };
-        mac.update(text.as_bytes());
+        mac.update(bytes);
         hex::encode(mac.finalize().into_bytes())
     }
 

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::Plan;
 use super::change::{Change, FieldChange};
+use super::{Plan, Pull, Unchanged};
+use crate::model::name::ServiceName;
 
 /// Version of the form.
 pub const VERSION: u32 = 1;
@@ -17,9 +18,20 @@ struct PlanForm<'a> {
     commit: Option<&'a str>,
     changed: usize,
     unchanged: usize,
+    unchanged_objects: Vec<UnchangedForm<'a>>,
     changes: Vec<ChangeForm<'a>>,
+    reported: Vec<ChangeForm<'a>>,
+    ignored: usize,
+    pulls: Vec<PullForm<'a>>,
     notes: &'a [String],
     needs_consent_to_remove: Option<&'a [String]>,
+}
+
+#[derive(Serialize)]
+struct UnchangedForm<'a> {
+    tier: Option<&'a str>,
+    kind: String,
+    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -27,6 +39,7 @@ struct ChangeForm<'a> {
     tier: Option<&'a str>,
     kind: String,
     name: &'a str,
+    was: Option<&'a str>,
     operation: &'static str,
     reason: String,
     cause: Option<String>,
@@ -42,6 +55,13 @@ struct FieldForm<'a> {
     diff: Option<&'a str>,
 }
 
+#[derive(Serialize)]
+struct PullForm<'a> {
+    image: String,
+    digest: Option<&'a str>,
+    services: Vec<&'a str>,
+}
+
 /// The plan as JSON. Sensitive values are shown as `(sensitive)`.
 pub fn to_json(plan: &Plan) -> serde_json::Value {
     let form = PlanForm {
@@ -51,24 +71,43 @@ pub fn to_json(plan: &Plan) -> serde_json::Value {
         revision: plan.revision.to_string(),
         commit: plan.revision.commit(),
         changed: plan.changes.len(),
-        unchanged: plan.unchanged,
+        unchanged: plan.unchanged.len(),
+        unchanged_objects: plan.unchanged.iter().map(unchanged).collect(),
         changes: plan.changes.iter().map(change).collect(),
+        reported: plan.reported.iter().map(change).collect(),
+        ignored: plan.ignored,
+        pulls: plan.pulls().into_iter().map(pull).collect(),
         notes: &plan.notes,
         needs_consent_to_remove: plan.consent.as_ref().map(|consent| consent.removed.as_slice()),
     };
     serde_json::to_value(form).unwrap_or(serde_json::Value::Null)
 }
 
+fn unchanged(unchanged: &Unchanged) -> UnchangedForm<'_> {
+    let Unchanged { tier, kind, name } = unchanged;
+    UnchangedForm { tier: tier.as_ref().map(AsRef::as_ref), kind: kind.to_string(), name }
+}
+
 fn change(change: &Change) -> ChangeForm<'_> {
-    let Change { tier, kind, name, service: _, operation, reason, fields } = change;
+    let Change { tier, kind, name, service: _, was, operation, reason, fields } = change;
     ChangeForm {
         tier: tier.as_ref().map(AsRef::as_ref),
         kind: kind.to_string(),
         name,
+        was: was.as_ref().map(ServiceName::as_str),
         operation: operation.code(),
         reason: reason.to_string(),
         cause: reason.cause().map(|cause| cause.to_string()),
         fields: fields.iter().map(field).collect(),
+    }
+}
+
+fn pull(pull: Pull<'_>) -> PullForm<'_> {
+    let Pull { image, services } = pull;
+    PullForm {
+        image: image.name().to_string(),
+        digest: image.digest(),
+        services: services.into_iter().map(ServiceName::as_str).collect(),
     }
 }
 

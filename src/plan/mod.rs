@@ -4,33 +4,53 @@
 //! A plan is a value that leaves no choice to the executor. Rolling back and recovering from a crash are plans too,
 //! made by [`rollback`] and run by the same executor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use crate::model::desired::{Revision, Service};
-use crate::model::name::{ContainerId, ContainerName, DeployId, Instance, NetworkName, StackName, TierName};
-use crate::model::spec::{Resources, RestartPolicy};
+use crate::model::desired::{Expect, Revision};
+use crate::model::image::ImageRef;
+use crate::model::name::{
+    ContainerId, ContainerName, DeployId, Instance, NetworkName, ServiceName, StackName, TierName,
+};
+use crate::model::spec::{Attachment, Resources, RestartPolicy};
 
+pub mod adopt;
 pub mod fields;
 pub mod normal;
+pub mod images;
+pub mod grants;
+mod attached;
+mod requires;
 mod diff;
 pub mod change;
 pub mod step;
 pub mod refusal;
 mod shared;
+mod drift;
 mod decide;
 mod order;
+mod peers;
 mod ports;
+pub mod place;
 mod sequence;
 mod assemble;
 pub mod rollback;
 pub mod check;
 pub mod content;
+mod inert;
+mod lines;
 pub mod text;
 pub mod json;
+pub mod compare;
+pub mod fingerprint;
+pub mod saved;
+pub mod observation;
+pub mod review;
+pub mod markdown;
 
 use change::Change;
 use fields::Fields;
-use step::Step;
+use step::{Action, Step};
 
 pub use assemble::plan;
 
@@ -49,8 +69,12 @@ pub struct Plan {
     pub tiers: Vec<TierName>,
     /// What changes, in the order in which it is shown.
     pub changes: Vec<Change>,
-    /// How many services, networks and volumes stay as they are.
-    pub unchanged: usize,
+    /// What differs and is only told: no step changes it.
+    pub reported: Vec<Change>,
+    /// How many differences are not even told.
+    pub ignored: usize,
+    /// The containers, networks and volumes that stay as they are.
+    pub unchanged: Vec<Unchanged>,
     /// Things that people should know and that no step changes.
     pub notes: Vec<String>,
     /// Services that would be removed, if they are so many that somebody must agree first.
@@ -62,6 +86,8 @@ pub struct Plan {
     /// What every instance of the stack is made of once the plan is carried out: what the ledger keeps as last
     /// applied.
     pub outcome: BTreeMap<Instance, Applied>,
+    /// The containers that it starts and that are watched after the commit: for how long, and what they are for.
+    pub watch: BTreeMap<Instance, (Duration, Expect)>,
 }
 
 impl Plan {
@@ -69,6 +95,42 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
+
+    /// The images that it fetches, each with the services whose containers are created from it.
+    pub fn pulls(&self) -> Vec<Pull<'_>> {
+        let made_of = |image: &ImageRef| {
+            let users = self.steps.iter().filter_map(|step| match &step.action {
+                Action::Create { instance, spec, .. } if spec.image == *image => Some(&instance.service),
+                _ => None,
+            });
+            users.collect::<BTreeSet<_>>()
+        };
+        let pulls = self.steps.iter().filter_map(|step| match &step.action {
+            Action::PullImage { image, platform: _ } => Some(Pull { image, services: made_of(image) }),
+            _ => None,
+        });
+        pulls.collect()
+    }
+}
+
+/// An image that a plan fetches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull<'a> {
+    /// The image, pinned where its digest is known.
+    pub image: &'a ImageRef,
+    /// Who needs it.
+    pub services: BTreeSet<&'a ServiceName>,
+}
+
+/// An object that the plan leaves as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unchanged {
+    /// The tier of a service.
+    pub tier: Option<TierName>,
+    /// What kind of object it is.
+    pub kind: change::Kind,
+    /// Its name for people.
+    pub name: String,
 }
 
 /// Twelve hexadecimal digits that name a plan.
@@ -108,6 +170,8 @@ pub struct Applied {
 pub struct LastApplied {
     /// The containers that serve, with what they were made from, since the last commit.
     pub current: BTreeMap<Instance, (ContainerId, Fields)>,
+    /// Containers that no clean-up removes: the deploy that replaced them is being watched.
+    pub kept: BTreeSet<ContainerId>,
 }
 
 /// The state that a failed deploy returns to: what was there before it began.
@@ -117,6 +181,9 @@ pub struct Checkpoint {
     pub containers: Vec<Kept>,
     /// Networks that the plan creates.
     pub networks: Vec<NetworkName>,
+    /// New containers that the plan starts and whose services are not rolled back: once one of them has run, the deploy
+    /// stays where it is when it fails.
+    pub hold: BTreeSet<Instance>,
 }
 
 /// A container as it was before a deploy.
@@ -136,6 +203,8 @@ pub struct Kept {
     pub restart: RestartPolicy,
     /// Its limits.
     pub resources: Resources,
+    /// How it was attached to networks, if the plan changes that.
+    pub networks: Option<BTreeMap<NetworkName, Attachment>>,
 }
 
 /// A deploy that was begun, as the ledger has it.

@@ -4,16 +4,21 @@
 //! a container that declares nothing, so that the comparison can leave that out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::attached;
 use super::fields::{DigestKey, FieldValue, Fields};
+use super::grants::{self, Place};
+use crate::model::grant::FileAccess;
 use crate::model::live::{LiveContainer, LiveImage};
-use crate::model::name::NetworkName;
 use crate::model::spec::{
     Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, Logging, Mount, MountSource,
-    PublishedPort, Resources, Ulimit,
+    Namespace, PublishedPort, Swap, Ulimit,
 };
 use crate::model::text::Text;
 use crate::model::{label, spec::ContentDigest};
+
+pub(super) mod machine;
 
 /// What the projection needs to know of this host.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +31,7 @@ pub struct Host<'a> {
 
 /// Fields that the daemon may fill in for itself. What nobody declared there and nobody had declared before is no
 /// difference.
-pub(super) const DAEMON_FILLED: [&str; 11] = [
+pub(super) const DAEMON_FILLED: [&str; 15] = [
     "logging",
     "hostname",
     "init",
@@ -38,6 +43,10 @@ pub(super) const DAEMON_FILLED: [&str; 11] = [
     "working_dir",
     "dns",
     "healthcheck",
+    "ipc",
+    "cgroup",
+    "runtime",
+    "oom_score_adj",
 ];
 
 /// Docker's default for `/dev/shm`, in bytes.
@@ -45,11 +54,22 @@ const SHM_BYTES: u64 = 64 << 20;
 
 /// The fields of a specification of a manifest. Only what is declared is there; empty lists and switches that are off count as not
 /// declared.
-#[expect(clippy::too_many_lines, reason = "half of it is the list of all fields, exhaustive on purpose")]
 pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
+    let mut fields = project(spec, host);
+    if spec.networks.is_empty() && spec.namespaces.network.is_none() {
+        // That is what the engine makes of it. A live container that somebody detached from its networks is another
+        // matter, so this holds for what is declared alone.
+        fields.set("network_mode", FieldValue::word(&Namespace::None));
+    }
+    fields
+}
+
+#[expect(clippy::too_many_lines, reason = "half of it is the list of all fields, exhaustive on purpose")]
+fn project(spec: &ContainerSpec, host: Host<'_>) -> Fields {
     // Exhaustive on purpose: a new field must be thought about here.
     let ContainerSpec {
         image,
+        platform,
         command,
         entrypoint,
         environment,
@@ -62,6 +82,7 @@ pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
         user,
         working_dir,
         hostname,
+        domainname,
         restart,
         stop_signal,
         stop_grace,
@@ -75,15 +96,26 @@ pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
         security_opt,
         extra_hosts,
         dns,
+        dns_search,
+        dns_options,
         sysctls,
         ulimits,
         shm_size,
         logging,
         resources,
+        block_io,
+        namespaces,
+        devices,
+        runtime,
     } = spec;
     let mut fields = Fields::default();
     fields.set("image", FieldValue::word(image));
-    set_resources(&mut fields, resources);
+    fields.set_some("platform", platform.as_ref().map(FieldValue::word));
+    machine::set_resources(&mut fields, resources);
+    machine::set_block_io(&mut fields, block_io);
+    machine::set_namespaces(&mut fields, namespaces);
+    machine::set_devices(&mut fields, devices);
+    machine::set_runtime(&mut fields, runtime);
     set_switches(
         &mut fields,
         [("read_only", *read_only), ("tty", *tty), ("stdin_open", *stdin_open), ("privileged", *privileged)],
@@ -103,9 +135,9 @@ pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
     for port in expose {
         fields.set(format!("expose.{port}"), FieldValue::Switch(true));
     }
-    set_networks(&mut fields, networks);
+    attached::set_networks(&mut fields, networks, hostname.as_deref());
     for (target, mount) in mounts {
-        fields.set(format!("volumes.{target}"), mount_value(mount, host.files));
+        set_mount(&mut fields, target, mount, host);
     }
     if let Some(healthcheck) = healthcheck {
         set_healthcheck(&mut fields, healthcheck, host.key);
@@ -113,6 +145,7 @@ pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
     fields.set_some("user", word(user.as_deref()));
     fields.set_some("working_dir", word(working_dir.as_deref().map(clean_path).as_deref()));
     fields.set_some("hostname", word(hostname.as_deref()));
+    fields.set_some("domainname", word(domainname.as_deref()));
     fields.set("restart", FieldValue::word(restart));
     fields.set_some("stop_signal", word(stop_signal.as_deref()));
     fields.set_some("stop_grace_period", stop_grace.map(FieldValue::Time));
@@ -122,6 +155,8 @@ pub fn of_spec(spec: &ContainerSpec, host: Host<'_>) -> Fields {
         words(extra_hosts.iter().map(|(name, address)| format!("{name}={address}"))),
     );
     fields.set_some("dns", words(dns));
+    fields.set_some("dns_search", words(dns_search));
+    fields.set_some("dns_opt", words(dns_options));
     fields.set_some("shm_size", shm_size.map(FieldValue::Bytes));
     fields
 }
@@ -146,14 +181,18 @@ pub(super) fn of_live(spec: &ContainerSpec, host: Host<'_>) -> Fields {
         healthcheck,
         ..spec.clone()
     };
-    of_spec(&spec, host)
+    project(&spec, host)
 }
 
 /// What image and daemon give to `container` where it declares nothing.
 pub(super) fn defaults(container: &LiveContainer, image: Option<&LiveImage>, host: Host<'_>) -> Fields {
     let mut spec = ContainerSpec::of_image(container.spec.image.clone());
+    // Some platform every container has.
+    spec.platform.clone_from(&container.spec.platform);
     spec.hostname = Some(container.id.short().to_owned());
     spec.shm_size = Some(SHM_BYTES);
+    // Where the kernel can't count swap, Docker makes every limit of it none.
+    spec.resources.memory_swap = container.spec.resources.memory_swap.filter(|swap| *swap == Swap::Unlimited);
     // A published port is always exposed as well.
     spec.expose = container.spec.ports.iter().map(|port| port.container).collect();
     if let Some(image) = image {
@@ -173,15 +212,18 @@ pub(super) fn defaults(container: &LiveContainer, image: Option<&LiveImage>, hos
         spec.user = Some(image.user.clone()).filter(|user| !user.is_empty());
         spec.working_dir = Some(image.working_dir.clone()).filter(|folder| !folder.is_empty());
         spec.stop_signal.clone_from(&image.stop_signal);
-        spec.mounts = image
-            .volumes
-            .iter()
-            .map(|target| (target.clone(), Mount { source: MountSource::Anonymous, read_only: false }))
-            .collect();
+        spec.mounts =
+            image.volumes.iter().map(|target| (target.clone(), Mount::of(MountSource::Anonymous))).collect();
     }
     let mut fields = of_live(&spec, host);
     for port in image.iter().flat_map(|image| &image.exposed_ports) {
         fields.set(format!("expose.{port}"), FieldValue::Switch(true));
+    }
+    // One network is always the first, and each endpoint has some hardware address.
+    for (name, attachment) in &container.spec.networks {
+        let Attachment { first, mac, .. } = attachment;
+        let given = Attachment { first: *first, mac: *mac, ..Attachment::default() };
+        attached::set_attachment(&mut fields, name, &given);
     }
     fields
 }
@@ -220,7 +262,7 @@ fn word(text: Option<&str>) -> Option<FieldValue> {
     text.map(|text| FieldValue::word(&text))
 }
 
-fn words<W: ToString>(items: impl IntoIterator<Item = W>) -> Option<FieldValue> {
+pub(super) fn words<W: ToString>(items: impl IntoIterator<Item = W>) -> Option<FieldValue> {
     let items: Vec<_> = items.into_iter().map(|item| FieldValue::word(&item.to_string())).collect();
     (!items.is_empty()).then_some(FieldValue::List(items))
 }
@@ -230,70 +272,97 @@ fn texts(items: &[Text], key: &DigestKey) -> Option<FieldValue> {
 }
 
 /// A path as the daemon keeps it: without a slash at its end, doubled slashes and single dots.
-fn clean_path(path: &str) -> String {
+pub(super) fn clean_path(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     format!("/{}", parts.join("/"))
 }
 
 fn set_ports<'a>(fields: &mut Fields, ports: impl Iterator<Item = &'a PublishedPort>) {
-    let mut by_port: BTreeMap<ContainerPort, Vec<FieldValue>> = BTreeMap::new();
-    for port in ports {
-        // Docker lists "every address" as 0.0.0.0 or as nothing, depending on who asked for it.
-        let address =
-            port.host_ip.filter(|ip| !ip.is_unspecified()).map(|ip| format!("{ip}:")).unwrap_or_default();
-        let host = match port.host {
-            HostPort::Any => "any".to_owned(),
-            HostPort::One(number) => number.to_string(),
-            HostPort::OneOf(first, last) => format!("{first}-{last}"),
-        };
-        by_port.entry(port.container).or_default().push(FieldValue::Word(format!("{address}{host}")));
+    let mut by_port: BTreeMap<ContainerPort, BTreeSet<(HostPort, Option<IpAddr>)>> = BTreeMap::new();
+    for PublishedPort { container, host_ip, host } in ports {
+        by_port.entry(*container).or_default().insert((*host, *host_ip));
     }
-    for (port, mut hosts) in by_port {
+    for (port, hosts) in by_port {
+        let mut hosts: Vec<_> = on_every_address(&hosts).into_iter().map(binding).collect();
         hosts.sort_by_key(ToString::to_string);
-        hosts.dedup();
         fields.set(format!("ports.{port}"), FieldValue::List(hosts));
     }
 }
 
-fn set_networks(fields: &mut Fields, networks: &BTreeMap<NetworkName, Attachment>) {
-    for (name, attachment) in networks {
-        let Attachment { aliases, ipv4, ipv6 } = attachment;
-        fields.set(format!("networks.{name}"), FieldValue::word(&"joined"));
-        fields.set_some(format!("networks.{name}.aliases"), words(aliases));
-        fields.set_some(format!("networks.{name}.ipv4_address"), ipv4.map(|ip| FieldValue::word(&ip)));
-        fields.set_some(format!("networks.{name}.ipv6_address"), ipv6.map(|ip| FieldValue::word(&ip)));
+/// Every address of either family is the same as no address, which older tools write so.
+fn on_every_address(hosts: &BTreeSet<(HostPort, Option<IpAddr>)>) -> BTreeSet<(HostPort, Option<IpAddr>)> {
+    let four = Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let six = Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let has = |host, address| hosts.contains(&(host, address));
+    let every = |host| has(host, None) || (has(host, four) && has(host, six));
+    hosts
+        .iter()
+        .map(|(host, address)| {
+            let is_part = *address == four || *address == six;
+            (*host, address.filter(|_| !(is_part && every(*host))))
+        })
+        .collect()
+}
+
+fn binding((host, address): (HostPort, Option<IpAddr>)) -> FieldValue {
+    let address = match address {
+        Some(IpAddr::V6(ip)) => format!("[{ip}]:"),
+        Some(IpAddr::V4(ip)) => format!("{ip}:"),
+        None => String::new(),
+    };
+    FieldValue::Word(match host {
+        HostPort::Any => format!("{address}any"),
+        HostPort::One(number) => format!("{address}{number}"),
+        HostPort::OneOf(first, last) => format!("{address}{first}-{last}"),
+    })
+}
+
+fn set_mount(fields: &mut Fields, target: &str, mount: &Mount, host: Host<'_>) {
+    let place = match &mount.source {
+        MountSource::Grant(grant) => Some(Place::of(grant, host.key)),
+        MountSource::Bind(path) if mount.read_only => granted(path, host.files),
+        MountSource::Bind(_)
+        | MountSource::Volume(_)
+        | MountSource::Anonymous
+        | MountSource::Repository(_)
+        | MountSource::Image(_)
+        | MountSource::Tmpfs { .. } => None,
+    };
+    match place {
+        Some(place) => set_grant(fields, target, place),
+        None => fields.set_some(format!("volumes.{target}"), attached::mount_value(mount, host.files)),
     }
 }
 
-fn mount_value(mount: &Mount, files: &str) -> FieldValue {
-    let Mount { source, read_only } = mount;
-    let content =
-        |digest: &ContentDigest| FieldValue::Content { digest: digest.0.clone(), read_only: *read_only };
-    let source = match source {
-        MountSource::Volume(name) => format!("volume {name}"),
-        MountSource::Anonymous => "anonymous volume".to_owned(),
-        MountSource::Bind(path) => match laid_down(path, files) {
-            Some(digest) => return content(&digest),
-            None => format!("bind {}", clean_path(path)),
-        },
-        MountSource::Repository(digest) => return content(digest),
-        MountSource::Tmpfs { size, mode } => {
-            let size = size.map(|size| format!(" size {}", FieldValue::Bytes(size))).unwrap_or_default();
-            let mode = mode.map(|mode| format!(" mode {mode:o}")).unwrap_or_default();
-            format!("tmpfs{size}{mode}")
-        }
+fn set_grant(fields: &mut Fields, target: &str, place: Place) {
+    let Place { kind, sensitive, digest, access: FileAccess { mode, uid, gid } } = place;
+    let path = format!("{}.{target}", kind.section());
+    let usual = FileAccess::default().mode;
+    fields.set_some(format!("{path}.mode"), (mode != usual).then(|| FieldValue::Word(format!("{mode:04o}"))));
+    fields.set_some(format!("{path}.uid"), uid.map(|uid| FieldValue::word(&uid)));
+    fields.set_some(format!("{path}.gid"), gid.map(|gid| FieldValue::word(&gid)));
+    let value = if sensitive {
+        FieldValue::Sensitive(digest)
+    } else {
+        FieldValue::Content { digest, read_only: true }
     };
-    FieldValue::Word(if *read_only { format!("{source}, read-only") } else { source })
+    fields.set(path, value);
+}
+
+/// The place of the config or secret that is laid down at `path`, if it is one.
+fn granted(path: &str, files: &str) -> Option<Place> {
+    Place::parse(path.strip_prefix(files)?.strip_prefix('/')?)
 }
 
 /// The content that is laid down at `path`, if the path lies in the folder for that: `<files>/<digest>/<name>`.
 pub(super) fn laid_down(path: &str, files: &str) -> Option<ContentDigest> {
     let below = path.strip_prefix(files)?.strip_prefix('/')?;
-    below.split_once('/').map(|(digest, _)| ContentDigest(digest.to_owned()))
+    let (digest, _) = below.split_once('/')?;
+    grants::is_digest(digest).then(|| ContentDigest(digest.to_owned()))
 }
 
 fn set_healthcheck(fields: &mut Fields, healthcheck: &Healthcheck, key: &DigestKey) {
-    let Healthcheck { test, interval, timeout, start_period, retries } = healthcheck;
+    let Healthcheck { test, interval, timeout, start_period, start_interval, retries } = healthcheck;
     let test = test.as_ref().map(|test| match test {
         HealthTest::Disabled => FieldValue::word(&"disabled"),
         HealthTest::Exec(words) => {
@@ -306,34 +375,13 @@ fn set_healthcheck(fields: &mut Fields, healthcheck: &Healthcheck, key: &DigestK
     fields.set_some("healthcheck.interval", interval.map(FieldValue::Time));
     fields.set_some("healthcheck.timeout", timeout.map(FieldValue::Time));
     fields.set_some("healthcheck.start_period", start_period.map(FieldValue::Time));
+    fields.set_some("healthcheck.start_interval", start_interval.map(FieldValue::Time));
     fields.set_some("healthcheck.retries", retries.map(|retries| FieldValue::word(&retries)));
-}
-
-fn set_resources(fields: &mut Fields, resources: &Resources) {
-    let Resources { memory, memory_reservation, nano_cpus, pids } = resources;
-    fields.set_some("deploy.resources.limits.memory", memory.map(FieldValue::Bytes));
-    fields.set_some("deploy.resources.reservations.memory", memory_reservation.map(FieldValue::Bytes));
-    fields.set_some("deploy.resources.limits.cpus", nano_cpus.map(|nano| FieldValue::Word(cpus(nano))));
-    fields.set_some("deploy.resources.limits.pids", pids.map(|pids| FieldValue::word(&pids)));
-}
-
-/// Billionths of a core as a decimal number, exact.
-fn cpus(nano: u64) -> String {
-    const BILLION: u64 = 1_000_000_000;
-    let text = format!("{}.{:09}", nano / BILLION, nano % BILLION);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn processor_time_is_exact() {
-        assert_eq!(cpus(500_000_000), "0.5");
-        assert_eq!(cpus(2_000_000_000), "2");
-        assert_eq!(cpus(1), "0.000000001");
-    }
 
     #[test]
     fn a_path_below_the_files_folder_is_repository_content() {

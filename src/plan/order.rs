@@ -16,7 +16,7 @@ pub(super) fn services(desired: &Desired) -> Result<Vec<&ServiceName>, Refusal> 
         .services
         .values()
         .map(|service| {
-            let known = service.depends_on.keys().filter(|name| desired.services.contains_key(*name));
+            let known = service.needs().filter(|name| desired.services.contains_key(*name));
             (&service.name, known.collect())
         })
         .collect();

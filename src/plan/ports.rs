@@ -1,14 +1,16 @@
-//! Who holds which port of the host, and who must give it up first.
+//! Who holds which port of the host or writes to which volume, and who must give it up first.
 
 use std::collections::BTreeSet;
 
 use super::decide::{Decision, Decisions, Verdict};
 use super::refusal::Refusal;
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::ContainerId;
-use crate::model::spec::{HostPort, PublishedPort};
+use crate::model::name::{ContainerId, VolumeName};
+use crate::model::spec::{ContainerSpec, HostPort, MountSource, PublishedPort};
 
-/// The containers of the stack that must stop before anything starts, since another one needs a port of theirs.
+/// The containers of the stack that must stop before anything starts, since another one needs a port of theirs, or takes
+/// over a volume from one that no manifest wants any more: two services may share a volume, but two databases that follow
+/// each other may not.
 ///
 /// # Errors
 /// Ports that a container outside of the stack holds, or one of the stack that stays.
@@ -27,6 +29,8 @@ pub(super) fn vacating<'a>(
     let mut vacating = BTreeSet::new();
     let mut refusals = Vec::new();
     for decision in decisions.wanted.iter().filter(|decision| starts(decision)) {
+        let former = decisions.unwanted.iter().filter(|container| shares_volume(container, &decision.spec));
+        vacating.extend(former.map(|container| &container.id));
         for port in &decision.spec.ports {
             if let Some(other) =
                 live.others.values().find(|other| other.ports.iter().any(|held| overlap(held, port)))
@@ -47,7 +51,7 @@ pub(super) fn vacating<'a>(
 
 fn starts(decision: &Decision<'_>) -> bool {
     match &decision.verdict {
-        Verdict::Keep | Verdict::Mend { start: None, .. } => false,
+        Verdict::Keep | Verdict::Absent(_) | Verdict::Mend { start: None, .. } => false,
         Verdict::Create(_)
         | Verdict::Replace(_)
         | Verdict::Revive(..)
@@ -60,6 +64,21 @@ fn holds(holder: &LiveContainer, port: &PublishedPort, decision: &Decision<'_>) 
     matches!(holder.state.status, Status::Running | Status::Paused | Status::Restarting)
         && !is_own
         && holder.spec.ports.iter().any(|held| overlap(held, port))
+}
+
+/// Whether both mount a volume that one of them may write to.
+fn shares_volume(container: &LiveContainer, spec: &ContainerSpec) -> bool {
+    let mounts = |spec: &ContainerSpec| -> Vec<(VolumeName, bool)> {
+        let named = spec.mounts.values().filter_map(|mount| match &mount.source {
+            MountSource::Volume(name) => Some((name.clone(), mount.read_only)),
+            _ => None,
+        });
+        named.collect()
+    };
+    let held = mounts(&container.spec);
+    mounts(spec).iter().any(|(name, read_only)| {
+        held.iter().any(|(other, other_reads)| name == other && !(*read_only && *other_reads))
+    })
 }
 
 fn taken(decision: &Decision<'_>, port: &PublishedPort, holder: &str) -> Refusal {

@@ -2,32 +2,112 @@
 //!
 //! It needs neither Git nor a registry, only the checkpoint from the ledger and a look at the host, so that it serves
 //! a failed gate and a crash alike.
+//!
+//! Where a service is not to be rolled back and its new container has run, what the deploy reached stays, and only what
+//! it left half done returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assemble;
+use super::attached;
 use super::diff;
-use super::step::{Action, Phase, Step, Target, Turn};
+use super::grants;
+use super::step::{Action, NetworkRef, Phase, Step, Target, Turn};
 use super::{Checkpoint, DesiredDigest, Kept, OpenDeploy, Plan};
 use crate::model::desired::{Expect, Gate, Revision};
-use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::Instance;
-use crate::model::spec::{Resources, RestartPolicy};
+use crate::model::live::{Live, LiveContainer, LiveNetwork, Status};
+use crate::model::name::{ContainerId, Instance, NetworkName};
+use crate::model::spec::{Peer, Resources, RestartPolicy};
 
-/// Plans the return to the checkpoint of `open`.
+/// The way of a deploy that has failed or was cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// What to do.
+    pub plan: Plan,
+    /// What stays as it is; absent where everything returns.
+    pub held: Option<Held>,
+}
+
+/// What a deploy that holds has reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The containers that serve from now on.
+    pub reached: BTreeMap<Instance, ContainerId>,
+    /// The containers that they have replaced.
+    pub retired: BTreeSet<ContainerId>,
+}
+
+/// Plans what becomes of `open`, which has not committed. `files` is the folder below which files are laid down.
+///
+/// # Guarantees
+/// Those of [`rollback`], for everything that returns. Where something is held:
+/// - No container that has run is stopped, and none that it has replaced is started again.
+/// - Whose new container has not run yet runs as before.
+pub fn way(open: &OpenDeploy, live: &Live, files: &str) -> Way {
+    let held = held(open, live);
+    let nothing = BTreeMap::new();
+    let plan = back(open, live, files, held.as_ref().map_or(&nothing, |held| &held.reached));
+    Way { plan, held }
+}
+
+/// What stays, if the deploy is not rolled back. Whether a container has run is Docker's word: nothing that happened to
+/// us, not even a loss of power, lets it be forgotten.
+fn held(open: &OpenDeploy, live: &Live) -> Option<Held> {
+    let has_run = |container: &&LiveContainer| {
+        container.deploy == open.id && !is_kept(container, open) && container.state.status != Status::Created
+    };
+    let created = live.containers.values().filter(has_run);
+    let mut reached: BTreeMap<Instance, ContainerId> =
+        created.map(|container| (container.instance.clone(), container.id.clone())).collect();
+    if !open.checkpoint.hold.iter().any(|instance| reached.contains_key(instance)) {
+        return None;
+    }
+    for kept in open.checkpoint.containers.iter().filter(|kept| !kept.ran) {
+        // One that was revived.
+        if live.containers.get(&kept.container).is_some_and(runs) {
+            reached.entry(kept.instance.clone()).or_insert_with(|| kept.container.clone());
+        }
+    }
+    let replaced = open
+        .checkpoint
+        .containers
+        .iter()
+        .filter(|kept| reached.get(&kept.instance).is_some_and(|container| *container != kept.container));
+    let retired = replaced.map(|kept| kept.container.clone()).collect();
+    Some(Held { reached, retired })
+}
+
+fn runs(container: &LiveContainer) -> bool {
+    matches!(container.state.status, Status::Running | Status::Paused | Status::Restarting)
+}
+
+/// Plans the return to the checkpoint of `open`. `files` is the folder below which files are laid down.
 ///
 /// # Guarantees
 /// - What the deploy created is stopped only where what ran before can be started again, or nothing ran before.
-/// - A container that ran before runs again, under its name, with its restart policy and limits.
+/// - A container that ran before runs again, under its name, with its restart policy, limits and networks.
 /// - Run again after a crash in its middle, it ends at the same state.
 /// - No volume is touched.
-pub fn rollback(open: &OpenDeploy, live: &Live) -> Plan {
-    let mut way = Way { steps: Vec::new(), notes: Vec::new() };
-    let lost = way.lost(open, live);
+pub fn rollback(open: &OpenDeploy, live: &Live, files: &str) -> Plan {
+    back(open, live, files, &BTreeMap::new())
+}
+
+/// The return of everything but what was `reached`.
+fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance, ContainerId>) -> Plan {
+    let mut way = Steps { steps: Vec::new(), notes: Vec::new() };
+    let returning: Vec<Kept> = open
+        .checkpoint
+        .containers
+        .iter()
+        .filter(|kept| !reached.contains_key(&kept.instance))
+        .cloned()
+        .collect();
+    let lost = way.lost(&returning, live);
     let created: Vec<&LiveContainer> = live
         .containers
         .values()
         .filter(|container| container.deploy == open.id && !is_kept(container, open))
+        .filter(|container| !reached.values().any(|stays| *stays == container.id))
         .collect();
     let (stranded, leaving): (Vec<_>, Vec<_>) =
         created.into_iter().partition(|container| lost.contains(&container.instance));
@@ -41,22 +121,26 @@ pub fn rollback(open: &OpenDeploy, live: &Live) -> Plan {
         way.notes.push(format!("{} stays: what ran before it is gone from the host", container.name));
         way.run(container);
     }
-    for kept in &open.checkpoint.containers {
-        way.restore(kept, live, stopped.get(&kept.instance).copied());
+    let mut started: BTreeMap<&ContainerId, usize> = BTreeMap::new();
+    for kept in peers_first(&returning, live) {
+        let mut after: Vec<usize> = stopped.get(&kept.instance).copied().into_iter().collect();
+        after.extend(peers(kept, live).filter_map(|peer| started.get(peer).copied()));
+        if let Some(at) = way.restore(kept, live, after) {
+            started.insert(&kept.container, at);
+        }
     }
     for container in &leaving {
         way.add(Phase::Cleanup, 0, Vec::new(), Action::Remove(container.id.clone()));
     }
-    for name in &open.checkpoint.networks {
-        let stack = Some(&open.stack);
-        let found = live
-            .networks
-            .values()
-            .find(|network| network.spec.name == *name && network.stack.as_ref() == stack);
-        if let Some(network) = found {
-            way.add(Phase::Cleanup, 1, Vec::new(), Action::RemoveNetwork(network.id.clone()));
-        }
+    let is_staying = |container: &&LiveContainer| !leaving.iter().any(|other| other.id == container.id);
+    let staying: Vec<&LiveContainer> = live.containers.values().filter(is_staying).collect();
+    let discarded =
+        &grants::mounted(leaving.iter().copied(), files) - &grants::mounted(staying.iter().copied(), files);
+    if !discarded.is_empty() {
+        way.add(Phase::Cleanup, 1, Vec::new(), Action::Discard(discarded));
     }
+    let in_use = staying.iter().filter(|container| reached.contains_key(&container.instance));
+    way.remove_networks(open, live, &in_use.flat_map(|container| container.spec.networks.keys()).collect());
     let steps = assemble::sorted(way.steps);
     let desired = DesiredDigest(String::new());
     Plan {
@@ -66,16 +150,19 @@ pub fn rollback(open: &OpenDeploy, live: &Live) -> Plan {
         desired,
         tiers: Vec::new(),
         changes: Vec::new(),
-        unchanged: 0,
+        reported: Vec::new(),
+        ignored: 0,
+        unchanged: Vec::new(),
         notes: way.notes,
         consent: None,
         steps,
         checkpoint: Checkpoint::default(),
         outcome: BTreeMap::new(),
+        watch: BTreeMap::new(),
     }
 }
 
-struct Way {
+struct Steps {
     steps: Vec<Step>,
     notes: Vec<String>,
 }
@@ -84,17 +171,27 @@ fn is_kept(container: &LiveContainer, open: &OpenDeploy) -> bool {
     open.checkpoint.containers.iter().any(|kept| kept.container == container.id)
 }
 
-impl Way {
+impl Steps {
+    /// Removes the networks that the deploy made, but for those `in_use`.
+    fn remove_networks(&mut self, open: &OpenDeploy, live: &Live, in_use: &BTreeSet<&NetworkName>) {
+        for name in open.checkpoint.networks.iter().filter(|name| !in_use.contains(name)) {
+            let stack = Some(&open.stack);
+            let is_own =
+                |network: &&LiveNetwork| network.spec.name == *name && network.stack.as_ref() == stack;
+            if let Some(network) = live.networks.values().find(is_own) {
+                self.add(Phase::Cleanup, 1, Vec::new(), Action::RemoveNetwork(network.id.clone()));
+            }
+        }
+    }
+
     fn add(&mut self, phase: Phase, wave: u16, after: Vec<usize>, action: Action) -> usize {
         self.steps.push(Step { turn: Turn { phase, wave }, after, action });
         self.steps.len() - 1
     }
 
     /// The instances whose former container is gone, so that the new one is all that is left.
-    fn lost(&mut self, open: &OpenDeploy, live: &Live) -> BTreeSet<Instance> {
-        let gone: Vec<&Kept> = open
-            .checkpoint
-            .containers
+    fn lost(&mut self, returning: &[Kept], live: &Live) -> BTreeSet<Instance> {
+        let gone: Vec<&Kept> = returning
             .iter()
             .filter(|kept| kept.ran && !live.containers.contains_key(&kept.container))
             .collect();
@@ -131,14 +228,15 @@ impl Way {
     /// Brings a container of the checkpoint back to what it was.
     ///
     /// Every old container may start as soon as its own successor has stopped: they ran together before, so none needs
-    /// to wait for another, and the shortest outage is the best one.
-    fn restore(&mut self, kept: &Kept, live: &Live, stopped: Option<usize>) {
-        let Some(container) = live.containers.get(&kept.container) else { return };
+    /// to wait for another, unless it lives in that one's namespaces, and the shortest outage is the best one.
+    fn restore(&mut self, kept: &Kept, live: &Live, after: Vec<usize>) -> Option<usize> {
+        let container = live.containers.get(&kept.container)?;
+        let mut begun = None;
         let target = Target::Existing(kept.container.clone());
-        let runs = matches!(container.state.status, Status::Running | Status::Paused | Status::Restarting);
+        let runs = runs(container);
         if kept.ran && !runs {
-            let after = stopped.into_iter().collect();
             let started = self.add(Phase::Switch, 0, after, Action::Start(target.clone()));
+            begun = Some(started);
             let gate = Gate { expect: Expect::Running, ..Gate::default() };
             let instance = kept.instance.clone();
             self.add(
@@ -161,8 +259,73 @@ impl Way {
                 Action::Update { target: target.clone(), restart, resources },
             );
         }
+        self.reattach(kept, container, live);
         if container.name != kept.name {
             self.add(Phase::Finish, 1, Vec::new(), Action::Rename { target, name: kept.name.clone() });
         }
+        begun
     }
+
+    /// Attaches a container as it was, where the deploy changed that.
+    fn reattach(&mut self, kept: &Kept, container: &LiveContainer, live: &Live) {
+        let Some(networks) = &kept.networks else { return };
+        let names: BTreeSet<&NetworkName> = networks.keys().chain(container.spec.networks.keys()).collect();
+        for name in names {
+            let (wanted, found) = (networks.get(name), container.spec.networks.get(name));
+            if wanted.zip(found).is_some_and(|(wanted, found)| attached::is_attached(wanted, found)) {
+                continue;
+            }
+            let network = live.networks.values().find(|network| network.spec.name == *name);
+            let Some(network) = network.map(|network| network.id.clone()) else {
+                self.notes.push(format!("the network {name} is gone, so {} can't join it again", kept.name));
+                continue;
+            };
+            let id = kept.container.clone();
+            let mut after = Vec::new();
+            if found.is_some() {
+                let action = Action::Disconnect { container: id.clone(), network: network.clone() };
+                after.push(self.add(Phase::Switch, 0, Vec::new(), action));
+            }
+            if let Some(attachment) = wanted {
+                let network = NetworkRef::Existing(network);
+                let (name, attachment) = (name.clone(), attachment.clone());
+                self.add(
+                    Phase::Switch,
+                    0,
+                    after,
+                    Action::Connect { container: id, name, network, attachment },
+                );
+            }
+        }
+    }
+}
+
+/// The containers whose namespaces `kept` uses.
+fn peers<'l>(kept: &Kept, live: &'l Live) -> impl Iterator<Item = &'l ContainerId> {
+    let container = live.containers.get(&kept.container);
+    container.into_iter().flat_map(|container| container.spec.namespaces.peers()).filter_map(
+        |peer| match peer {
+            Peer::Id(id) => Some(id),
+            Peer::Service(_) | Peer::Container(_) => None,
+        },
+    )
+}
+
+/// The same, each after those whose namespaces it uses.
+fn peers_first<'k>(all: &'k [Kept], live: &Live) -> Vec<&'k Kept> {
+    let mut sorted: Vec<&Kept> = Vec::with_capacity(all.len());
+    let mut waiting: Vec<&Kept> = all.iter().collect();
+    while !waiting.is_empty() {
+        let open: BTreeSet<&ContainerId> = waiting.iter().map(|kept| &kept.container).collect();
+        let (ready, later): (Vec<&Kept>, Vec<&Kept>) =
+            waiting.iter().partition(|kept| !peers(kept, live).any(|peer| open.contains(peer)));
+        if ready.is_empty() {
+            // No engine makes a circle of these.
+            sorted.extend(later);
+            break;
+        }
+        sorted.extend(ready);
+        waiting = later;
+    }
+    sorted
 }

@@ -3,20 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::FieldChange;
 use super::decide::{Decision, Decisions, Verdict};
-use super::diff;
-use super::step::{Action, NetworkRef, Phase, Step, Target, Turn};
+use super::normal::Host;
+use super::step::{Action, Phase, Step, Target, Turn};
 use super::{Checkpoint, Kept};
 use crate::model::desired::{Condition, Desired};
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::{ContainerId, ContainerName, NetworkName, ServiceName};
-use crate::model::spec::{ContainerSpec, MountSource, RestartPolicy};
+use crate::model::name::{ContainerId, ContainerName, Instance, ServiceName};
+use crate::model::policy::Rollback;
+use crate::model::spec::RestartPolicy;
+
+mod finish;
+mod mend;
+mod prepare;
 
 /// The steps for the containers of a stack, not sorted yet.
 pub(super) struct Sequence<'a> {
     desired: &'a Desired,
     live: &'a Live,
+    host: Host<'a>,
     /// Containers that must stop before anything starts, because somebody else needs their port.
     vacating: BTreeSet<&'a ContainerId>,
     pub(super) steps: Vec<Step>,
@@ -31,8 +36,13 @@ struct Milestones {
 }
 
 impl<'a> Sequence<'a> {
-    pub(super) fn new(desired: &'a Desired, live: &'a Live, vacating: BTreeSet<&'a ContainerId>) -> Self {
-        Self { desired, live, vacating, steps: Vec::new(), checkpoint: Checkpoint::default() }
+    pub(super) fn new(
+        desired: &'a Desired,
+        live: &'a Live,
+        vacating: BTreeSet<&'a ContainerId>,
+        host: Host<'a>,
+    ) -> Self {
+        Self { desired, live, host, vacating, steps: Vec::new(), checkpoint: Checkpoint::default() }
     }
 
     /// Adds the steps of all decisions. `order` has the services after those that they depend on.
@@ -52,12 +62,16 @@ impl<'a> Sequence<'a> {
         }
         let last = self.wave_after_tiers();
         for container in &decisions.unwanted {
-            self.keep(container, last);
+            self.keep(&container.instance, container, last);
             self.retire(container, last, Vec::new());
         }
         for decision in &decisions.wanted {
+            if decision.service.rollback == Rollback::Hold && decision.verdict.is_new() {
+                self.checkpoint.hold.insert(decision.instance.clone());
+            }
             self.finish(decision);
         }
+        self.name_images(decisions);
     }
 
     fn add(&mut self, phase: Phase, wave: u16, after: Vec<usize>, action: Action) -> usize {
@@ -79,54 +93,6 @@ impl<'a> Sequence<'a> {
         u16::try_from(self.desired.tiers.len() + 2).unwrap_or(u16::MAX)
     }
 
-    /// Images, files and new containers: everything that can be done while the old ones run.
-    fn prepare(&mut self, decisions: &Decisions<'_>) {
-        let new: Vec<&Decision<'_>> =
-            decisions.wanted.iter().filter(|decision| decision.verdict.is_new()).collect();
-        let images: BTreeSet<_> = new.iter().map(|decision| &decision.spec.image).collect();
-        for image in images.into_iter().filter(|image| !self.live.references.contains_key(*image)) {
-            self.add(Phase::Images, 0, Vec::new(), Action::PullImage(image.clone()));
-        }
-        let contents: BTreeSet<_> = new
-            .iter()
-            .flat_map(|decision| decision.spec.mounts.values())
-            .filter_map(|mount| match &mount.source {
-                MountSource::Repository(digest) => Some(digest),
-                MountSource::Volume(_)
-                | MountSource::Anonymous
-                | MountSource::Bind(_)
-                | MountSource::Tmpfs { .. } => None,
-            })
-            .collect();
-        for digest in contents {
-            self.add(Phase::Objects, 0, Vec::new(), Action::LayDown(digest.clone()));
-        }
-        let mut taken: BTreeSet<ContainerName> =
-            self.live.containers.values().map(|container| container.name.clone()).collect();
-        for decision in new {
-            let name = free_name(&decision.name, "next", &taken);
-            taken.insert(name.clone());
-            let networks =
-                decision.spec.networks.keys().map(|name| (name.clone(), self.network(name))).collect();
-            self.add(
-                Phase::Containers,
-                0,
-                Vec::new(),
-                Action::Create {
-                    instance: decision.instance.clone(),
-                    name,
-                    spec: Box::new(decision.spec.clone()),
-                    networks,
-                },
-            );
-        }
-    }
-
-    fn network(&self, name: &NetworkName) -> NetworkRef {
-        let found = self.live.networks.values().find(|network| network.spec.name == *name);
-        found.map_or(NetworkRef::New, |network| NetworkRef::Existing(network.id.clone()))
-    }
-
     fn switch(
         &mut self,
         decision: &Decision<'_>,
@@ -140,15 +106,15 @@ impl<'a> Sequence<'a> {
             (Verdict::Replace(_), Some(current)) => {
                 // Replicas take turns, so that some of them serve at every moment.
                 after.extend(own.ready.last());
-                self.keep(current, wave);
+                self.keep(&decision.instance, current, wave);
                 let stopped = self.retire(current, wave, after.clone());
                 after.extend(stopped);
                 self.start(decision, wave, after, own);
             }
             (Verdict::Revive(parked, _), Some(current)) => {
                 after.extend(own.ready.last());
-                self.keep(current, wave);
-                self.keep(parked, wave);
+                self.keep(&decision.instance, current, wave);
+                self.keep(&decision.instance, parked, wave);
                 let stopped = self.retire(current, wave, after.clone());
                 after.extend(stopped);
                 self.start(decision, wave, after, own);
@@ -159,8 +125,8 @@ impl<'a> Sequence<'a> {
                     self.start(decision, wave, after, own);
                 }
             }
-            (Verdict::Keep, _) | (Verdict::Replace(_) | Verdict::Revive(..) | Verdict::Mend { .. }, None) => {
-            }
+            (Verdict::Keep | Verdict::Absent(_), _)
+            | (Verdict::Replace(_) | Verdict::Revive(..) | Verdict::Mend { .. }, None) => {}
         }
     }
 
@@ -199,106 +165,19 @@ impl<'a> Sequence<'a> {
         last
     }
 
-    fn keep(&mut self, container: &LiveContainer, wave: u16) {
+    /// Keeps a container in the checkpoint, under the instance of whatever takes its place: the way back starts it when
+    /// that has stopped.
+    fn keep(&mut self, instance: &Instance, container: &LiveContainer, wave: u16) {
         self.checkpoint.containers.push(Kept {
-            instance: container.instance.clone(),
+            instance: instance.clone(),
             wave,
             container: container.id.clone(),
             name: container.name.clone(),
             ran: matches!(container.state.status, Status::Running | Status::Restarting),
             restart: container.spec.restart,
             resources: container.spec.resources.clone(),
+            networks: None,
         });
-    }
-
-    fn mend(
-        &mut self,
-        decision: &Decision<'_>,
-        current: &LiveContainer,
-        changes: &[FieldChange],
-        after: &[usize],
-    ) -> Vec<usize> {
-        let wave = self.wave(decision);
-        let concerns = |group: &str| changes.iter().any(|change| change.path.is_in(group));
-        let mut added = Vec::new();
-        if concerns("restart") || concerns("deploy.resources") {
-            self.keep(current, wave);
-            let action = Action::Update {
-                target: Target::Existing(current.id.clone()),
-                restart: concerns("restart").then_some(decision.spec.restart),
-                resources: diff::changed_limits(&decision.spec.resources, &current.spec.resources),
-            };
-            added.push(self.add(Phase::Switch, wave, after.to_vec(), action));
-        }
-        if concerns("networks") {
-            added.extend(self.reconnect(&decision.spec, current, wave, after));
-        }
-        added
-    }
-
-    fn reconnect(
-        &mut self,
-        spec: &ContainerSpec,
-        current: &LiveContainer,
-        wave: u16,
-        after: &[usize],
-    ) -> Vec<usize> {
-        let mut added = Vec::new();
-        let names: BTreeSet<&NetworkName> =
-            spec.networks.keys().chain(current.spec.networks.keys()).collect();
-        for name in names {
-            let (wanted, found) = (spec.networks.get(name), current.spec.networks.get(name));
-            if wanted == found {
-                continue;
-            }
-            let container = current.id.clone();
-            let mut after = after.to_vec();
-            if let (Some(_), NetworkRef::Existing(network)) = (found, self.network(name)) {
-                let action = Action::Disconnect { container: container.clone(), network };
-                let left = self.add(Phase::Switch, wave, after, action);
-                added.push(left);
-                after = vec![left];
-            }
-            if let Some(attachment) = wanted {
-                let (name, network, attachment) = (name.clone(), self.network(name), attachment.clone());
-                added.push(self.add(
-                    Phase::Switch,
-                    wave,
-                    after,
-                    Action::Connect { container, name, network, attachment },
-                ));
-            }
-        }
-        added
-    }
-
-    /// Restart policy and name of what serves from now on.
-    fn finish(&mut self, decision: &Decision<'_>) {
-        let target = decision.target();
-        let replaced = decision.verdict.is_new() || matches!(decision.verdict, Verdict::Revive(..));
-        if replaced && decision.spec.restart != RestartPolicy::No {
-            let action = Action::Release { target: target.clone(), restart: decision.spec.restart };
-            self.add(Phase::Finish, 0, Vec::new(), action);
-        }
-        let serving = match &target {
-            Target::Existing(id) => self.live.containers.get(id),
-            Target::New(_) => None,
-        };
-        let holder = self.live.containers.values().find(|container| {
-            container.name == decision.name && serving.is_none_or(|serving| serving.id != container.id)
-        });
-        let mut after = Vec::new();
-        if let Some(holder) = holder {
-            let taken: BTreeSet<ContainerName> =
-                self.live.containers.values().map(|container| container.name.clone()).collect();
-            let name = free_name(&decision.name, &format!("retired-{}", holder.deploy), &taken);
-            let action = Action::Rename { target: Target::Existing(holder.id.clone()), name };
-            after.push(self.add(Phase::Finish, 0, Vec::new(), action));
-        }
-        let has_name = serving.map_or(holder.is_none(), |serving| serving.name == decision.name);
-        if !has_name {
-            self.add(Phase::Finish, 0, after, Action::Rename { target, name: decision.name.clone() });
-        }
     }
 }
 
@@ -308,6 +187,7 @@ impl Decision<'_> {
         match (&self.verdict, self.current) {
             (Verdict::Keep | Verdict::Mend { .. }, Some(current)) => Target::Existing(current.id.clone()),
             (Verdict::Revive(parked, _), _) => Target::Existing(parked.id.clone()),
+            (Verdict::Absent(id), _) => Target::Existing(id.clone()),
             (Verdict::Create(_) | Verdict::Replace(_) | Verdict::Keep | Verdict::Mend { .. }, _) => {
                 Target::New(self.instance.clone())
             }
@@ -320,7 +200,7 @@ impl Verdict<'_> {
     pub(super) fn is_new(&self) -> bool {
         match self {
             Self::Create(_) | Self::Replace(_) => true,
-            Self::Keep | Self::Revive(..) | Self::Mend { .. } => false,
+            Self::Keep | Self::Absent(_) | Self::Revive(..) | Self::Mend { .. } => false,
         }
     }
 }
@@ -328,6 +208,10 @@ impl Verdict<'_> {
 /// The steps of other services that must have ended before this one may begin.
 fn needs(decision: &Decision<'_>, others: &BTreeMap<&ServiceName, Milestones>) -> Vec<usize> {
     let mut after = Vec::new();
+    let shared = decision.service.needs().filter(|name| !decision.service.depends_on.contains_key(*name));
+    for name in shared {
+        after.extend(others.get(name).into_iter().flat_map(|milestones| &milestones.started));
+    }
     for (name, dependency) in &decision.service.depends_on {
         if let Some(milestones) = others.get(name) {
             match dependency.condition {

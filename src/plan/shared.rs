@@ -1,5 +1,8 @@
 //! Networks and volumes: what is missing, what is not ours, what can't be changed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Unchanged;
 use super::change::{Change, FieldChange, Kind, Operation, Reason};
 use super::fields::{FieldPath, FieldValue};
 use super::refusal::Refusal;
@@ -8,7 +11,7 @@ use crate::model::desired::Desired;
 use crate::model::label;
 use crate::model::live::{Live, LiveNetwork};
 use crate::model::name::{NetworkKey, NetworkName, StackName, VolumeKey, VolumeName};
-use crate::model::spec::{NetworkSpec, VolumeSpec};
+use crate::model::spec::{AddressPool, NetworkSpec, VolumeSpec};
 
 /// What is to be done about networks and volumes before any container is touched.
 #[derive(Debug, Default)]
@@ -17,7 +20,7 @@ pub(super) struct Shared {
     pub(super) steps: Vec<Step>,
     pub(super) refusals: Vec<Refusal>,
     pub(super) notes: Vec<String>,
-    pub(super) unchanged: usize,
+    pub(super) unchanged: Vec<Unchanged>,
     /// Networks that the plan creates.
     pub(super) created: Vec<NetworkName>,
 }
@@ -47,7 +50,7 @@ fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &St
     let found: Vec<&LiveNetwork> =
         live.networks.values().filter(|network| network.spec.name == spec.name).collect();
     match (found.as_slice(), spec.external) {
-        ([_], true) => shared.unchanged += 1,
+        ([_], true) => shared.unchanged.push(unchanged(Kind::Network, key.as_str())),
         ([], true) => shared.refusals.push(Refusal::new(
             format!("network `{key}` is external, but the host has no network `{}`", spec.name),
             format!("create it with `docker network create {}`, or drop `external`", spec.name),
@@ -62,7 +65,7 @@ fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &St
         ([network], false) if network.stack.as_ref() == Some(stack) => {
             let fields = network_differences(spec, &network.spec);
             if fields.is_empty() {
-                shared.unchanged += 1;
+                shared.unchanged.push(unchanged(Kind::Network, key.as_str()));
             } else {
                 shared.refusals.push(unchangeable("network", key.as_str(), &fields));
             }
@@ -79,7 +82,7 @@ fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &St
 
 fn volume(shared: &mut Shared, key: &VolumeKey, spec: &VolumeSpec, stack: &StackName, live: &Live) {
     match (live.volumes.get(&spec.name), spec.external) {
-        (Some(_), true) => shared.unchanged += 1,
+        (Some(_), true) => shared.unchanged.push(unchanged(Kind::Volume, key.as_str())),
         (None, true) => shared.refusals.push(Refusal::new(
             format!("volume `{key}` is external, but the host has no volume `{}`", spec.name),
             format!("create it with `docker volume create {}`, or drop `external`", spec.name),
@@ -93,7 +96,7 @@ fn volume(shared: &mut Shared, key: &VolumeKey, spec: &VolumeSpec, stack: &Stack
         (Some(volume), false) if volume.stack.as_ref() == Some(stack) => {
             let fields = volume_differences(spec, &volume.spec);
             if fields.is_empty() {
-                shared.unchanged += 1;
+                shared.unchanged.push(unchanged(Kind::Volume, key.as_str()));
             } else {
                 shared.refusals.push(unchangeable("volume", key.as_str(), &fields));
             }
@@ -104,12 +107,17 @@ fn volume(shared: &mut Shared, key: &VolumeKey, spec: &VolumeSpec, stack: &Stack
     }
 }
 
+fn unchanged(kind: Kind, name: &str) -> Unchanged {
+    Unchanged { tier: None, kind, name: name.to_owned() }
+}
+
 fn created(kind: Kind, name: &str) -> Change {
     Change {
         tier: None,
         kind,
         name: name.to_owned(),
         service: None,
+        was: None,
         operation: Operation::Create,
         reason: Reason::New,
         fields: Vec::new(),
@@ -117,13 +125,17 @@ fn created(kind: Kind, name: &str) -> Change {
 }
 
 fn not_ours(kind: &str, name: &str, owner: Option<&StackName>) -> Refusal {
-    let owner = owner.map_or_else(
+    let belongs = owner.map_or_else(
         || "was not made by Evenkeel".to_owned(),
         |stack| format!("belongs to the stack `{stack}`"),
     );
+    let adopt = match owner {
+        None => "take it over with the containers that use it, with `evenkeel adopt`; or ",
+        Some(_) => "",
+    };
     Refusal::new(
-        format!("the host already has a {kind} `{name}`, which {owner}"),
-        format!("give the {kind} another `name`, or say `external: true` to use it as it is"),
+        format!("the host already has a {kind} `{name}`, which {belongs}"),
+        format!("{adopt}give the {kind} another `name`, or say `external: true` to use it as it is"),
     )
 }
 
@@ -145,8 +157,20 @@ fn unchangeable(kind: &str, key: &str, fields: &[FieldChange]) -> Refusal {
 
 /// Compares what is declared only: the daemon fills in the rest.
 fn network_differences(desired: &NetworkSpec, live: &NetworkSpec) -> Vec<FieldChange> {
-    let NetworkSpec { name: _, external: _, driver, options, pools, internal, attachable, ipv6, labels: _ } =
-        desired;
+    let NetworkSpec {
+        name: _,
+        external: _,
+        driver,
+        options,
+        ipam_driver,
+        ipam_options,
+        pools,
+        internal,
+        attachable,
+        ipv4,
+        ipv6,
+        labels,
+    } = desired;
     let mut found = Found::default();
     if let Some(driver) = driver {
         found.compare("driver", live.driver.as_ref(), Some(driver));
@@ -154,41 +178,38 @@ fn network_differences(desired: &NetworkSpec, live: &NetworkSpec) -> Vec<FieldCh
     for (option, value) in options {
         found.compare(&format!("driver_opts.{option}"), live.options.get(option), Some(value));
     }
+    // A driver of one's own is what makes these; Docker's own fills in neither.
+    found.compare("ipam.driver", live.ipam_driver.as_ref(), ipam_driver.as_ref());
+    found.compare_all("ipam.options", &live.ipam_options, ipam_options);
     for (at, pool) in pools.iter().enumerate() {
-        let same = live.pools.iter().find(|live| live.subnet == pool.subnet);
-        let other = live.pools.get(at).map(|live| &live.subnet);
-        found.compare(
-            &format!("ipam.{at}.subnet"),
-            same.map(|live| &live.subnet).or(other),
-            Some(&pool.subnet),
-        );
-        if let Some(same) = same {
-            if pool.gateway.is_some() {
-                found.compare(&format!("ipam.{at}.gateway"), same.gateway.as_ref(), pool.gateway.as_ref());
-            }
-            found.compare(&format!("ipam.{at}.ip_range"), same.ip_range.as_ref(), pool.ip_range.as_ref());
+        found.compare_pool(at, pool, &live.pools);
+    }
+    if !pools.is_empty() {
+        for (at, more) in live.pools.iter().enumerate().skip(pools.len()) {
+            found.compare(&format!("ipam.config.{at}.subnet"), Some(&more.subnet), None);
         }
     }
     for (name, before, after) in [
         ("internal", live.internal, *internal),
         ("attachable", live.attachable, *attachable),
+        // Older engines don't say that a network has IPv4; none of theirs is without.
+        ("enable_ipv4", live.ipv4.unwrap_or(true), ipv4.or(live.ipv4).unwrap_or(true)),
         ("enable_ipv6", live.ipv6, *ipv6),
     ] {
         found.compare(name, Some(&before.to_string()), Some(&after.to_string()));
     }
+    found.compare_labels(&live.labels, labels);
     found.0
 }
 
 fn volume_differences(desired: &VolumeSpec, live: &VolumeSpec) -> Vec<FieldChange> {
-    let VolumeSpec { name: _, external: _, driver, options, labels: _ } = desired;
+    let VolumeSpec { name: _, external: _, driver, options, labels } = desired;
     let mut found = Found::default();
     if let Some(driver) = driver {
         found.compare("driver", live.driver.as_ref(), Some(driver));
     }
-    let names: std::collections::BTreeSet<&String> = options.keys().chain(live.options.keys()).collect();
-    for name in names {
-        found.compare(&format!("driver_opts.{name}"), live.options.get(name), options.get(name));
-    }
+    found.compare_all("driver_opts", &live.options, options);
+    found.compare_labels(&live.labels, labels);
     found.0
 }
 
@@ -206,5 +227,42 @@ impl Found {
                 diff: None,
             });
         }
+    }
+
+    /// Compares what is there with what is wanted, both whole.
+    fn compare_all(
+        &mut self,
+        path: &str,
+        live: &BTreeMap<String, String>,
+        desired: &BTreeMap<String, String>,
+    ) {
+        let names: BTreeSet<&String> = live.keys().chain(desired.keys()).collect();
+        for name in names {
+            self.compare(&format!("{path}.{name}"), live.get(name), desired.get(name));
+        }
+    }
+
+    /// Nobody can label an object that is there, so all labels but the reserved ones were declared once.
+    fn compare_labels(&mut self, live: &BTreeMap<String, String>, desired: &BTreeMap<String, String>) {
+        let own = |labels: &BTreeMap<String, String>| {
+            let own = labels.iter().filter(|(name, _)| !label::is_reserved(name));
+            own.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>()
+        };
+        self.compare_all("labels", &own(live), &own(desired));
+    }
+
+    fn compare_pool(&mut self, at: usize, pool: &AddressPool, live: &[AddressPool]) {
+        let AddressPool { subnet, gateway, ip_range, reserved } = pool;
+        let path = |key: &str| format!("ipam.config.{at}.{key}");
+        let Some(same) = live.iter().find(|live| live.subnet == *subnet) else {
+            self.compare(&path("subnet"), live.get(at).map(|live| &live.subnet), Some(subnet));
+            return;
+        };
+        // Docker chooses a gateway where none is declared.
+        if gateway.is_some() {
+            self.compare(&path("gateway"), same.gateway.as_ref(), gateway.as_ref());
+        }
+        self.compare(&path("ip_range"), same.ip_range.as_ref(), ip_range.as_ref());
+        self.compare_all(&path("aux_addresses"), &same.reserved, reserved);
     }
 }

@@ -1,13 +1,16 @@
 //! What is done: the steps of a plan, which leave no choice to the executor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::grants::Place;
 use crate::model::desired::Gate;
+use crate::model::grant::Grant;
 use crate::model::image::ImageRef;
 use crate::model::name::{ContainerId, ContainerName, Instance, NetworkId, NetworkName};
+use crate::model::platform::Platform;
 use crate::model::spec::{
-    Attachment, ContainerSpec, ContentDigest, NetworkSpec, Resources, RestartPolicy, VolumeSpec,
+    Attachment, ContainerSpec, ContentDigest, NetworkSpec, Peer, Resources, RestartPolicy, VolumeSpec,
 };
 
 /// One step of a plan.
@@ -27,7 +30,7 @@ pub struct Turn {
     /// The phase.
     pub phase: Phase,
     /// In [`Phase::Switch`]: 0 for what must give way first, then one wave for each tier, then what is no longer
-    /// wanted. Elsewhere 0.
+    /// wanted. In [`Phase::Finish`]: 0 for what makes way for a name, 1 for those that get one. Elsewhere 0.
     pub wave: u16,
 }
 
@@ -73,13 +76,32 @@ pub enum NetworkRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Fetches an image, or makes it where it is the built-in stand-in.
-    PullImage(ImageRef),
+    PullImage {
+        /// The image, pinned where its digest is known.
+        image: ImageRef,
+        /// For which platform, where that is declared.
+        platform: Option<Platform>,
+    },
+    /// Lets the tag of `name` mean `image`, which is on the host.
+    TagImage {
+        /// The image, pinned.
+        image: ImageRef,
+        /// The name, with a tag.
+        name: ImageRef,
+    },
     /// Creates a network. The labels of the specification are complete.
     CreateNetwork(NetworkSpec),
     /// Creates a volume. The labels of the specification are complete.
     CreateVolume(VolumeSpec),
     /// Lays down a file or folder of the repository.
     LayDown(ContentDigest),
+    /// Lays down a config or secret.
+    Grant {
+        /// Where.
+        place: Place,
+        /// What.
+        grant: Grant,
+    },
     /// Creates a container with the restart policy `no`, whatever the specification says; [`Action::Release`] sets
     /// that at the end.
     Create {
@@ -91,6 +113,8 @@ pub enum Action {
         spec: Box<ContainerSpec>,
         /// The networks that the specification names.
         networks: BTreeMap<NetworkName, NetworkRef>,
+        /// The containers that the specification shares something with.
+        peers: BTreeMap<Peer, Target>,
     },
     /// Takes a container's restart policy away, so that not even a restart of the daemon starts it again.
     Fence(ContainerId),
@@ -159,14 +183,20 @@ pub enum Action {
     Remove(ContainerId),
     /// Removes a network.
     RemoveNetwork(NetworkId),
+    /// Deletes what was laid down in these folders, relative to that for files, as far as no container of the host
+    /// mounts it.
+    Discard(BTreeSet<String>),
 }
 
 impl Action {
     /// Whether the step writes to the engine.
     pub fn is_write(&self) -> bool {
         match self {
-            Self::Await { .. } | Self::Commit | Self::LayDown(_) => false,
-            Self::PullImage(_)
+            Self::Await { .. } | Self::Commit | Self::LayDown(_) | Self::Grant { .. } | Self::Discard(_) => {
+                false
+            }
+            Self::PullImage { .. }
+            | Self::TagImage { .. }
             | Self::CreateNetwork(_)
             | Self::CreateVolume(_)
             | Self::Create { .. }

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, Revision, Service};
+use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, Prune, Revision, Service};
+use evenkeel::model::image::PullPolicy;
 use evenkeel::model::label;
 use evenkeel::model::live::{
     ContainerState, Live, LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server, Status,
 };
 use evenkeel::model::name::{ContainerId, DeployId, ImageId, Instance, NetworkId, ServiceName};
-use evenkeel::model::spec::{ContainerSpec, RestartPolicy};
+use evenkeel::model::policy::{Drift, Rollback};
+use evenkeel::model::spec::{ContainerSpec, Namespace, Peer, Resources, RestartPolicy};
 use evenkeel::model::text::Text;
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal::Host;
@@ -33,6 +35,11 @@ pub(crate) fn service(name: &str, tier: &str) -> Service {
         replicas: 1,
         depends_on: BTreeMap::new(),
         gate: Gate::default(),
+        drift: Drift::default(),
+        rollback: Rollback::default(),
+        watch: None,
+        moved_from: None,
+        pull: PullPolicy::default(),
         spec: ContainerSpec {
             restart: RestartPolicy::UnlessStopped,
             ..ContainerSpec::of_image(format!("{name}:1").parse().unwrap())
@@ -41,7 +48,7 @@ pub(crate) fn service(name: &str, tier: &str) -> Service {
 }
 
 pub(crate) fn needs(service: &mut Service, other: &str) {
-    let dependency = Dependency { condition: Condition::Healthy, required: true };
+    let dependency = Dependency { condition: Condition::Healthy, required: true, restart: false };
     service.depends_on.insert(other.parse().unwrap(), dependency);
 }
 
@@ -55,6 +62,8 @@ pub(crate) fn desired(services: Vec<Service>) -> Desired {
         volumes: BTreeMap::new(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
         contents: BTreeMap::new(),
+        hosts: Vec::new(),
+        prune: Prune::default(),
     }
 }
 
@@ -79,6 +88,7 @@ impl Paper {
             volumes: BTreeMap::new(),
             images: BTreeMap::new(),
             references: BTreeMap::new(),
+            registry: BTreeMap::new(),
         };
         Self { live, last: LastApplied::default(), next_id: 1, deploys: 0 }
     }
@@ -121,15 +131,17 @@ impl Paper {
         deploy: &DeployId,
         created: &mut BTreeMap<Instance, ContainerId>,
     ) {
-        let resolve = |target: &Target| match target {
-            Target::Existing(id) => id.clone(),
-            Target::New(instance) => created[instance].clone(),
-        };
+        let resolve = |target: &Target| resolve_in(created, target);
         match &step.action {
-            Action::PullImage(image) => {
+            Action::PullImage { image, platform } => {
                 let id: ImageId = format!("sha256:{}", self.fresh_id()).parse().unwrap();
-                self.live.images.insert(id.clone(), LiveImage::bare(id.clone()));
+                let pulled = LiveImage { platform: platform.clone(), ..LiveImage::bare(id.clone()) };
+                self.live.images.insert(id.clone(), pulled);
                 self.live.references.insert(image.clone(), id);
+            }
+            Action::TagImage { image, name } => {
+                let id = self.live.references[image].clone();
+                self.live.references.insert(name.clone(), id);
             }
             Action::CreateNetwork(spec) => {
                 let id: NetworkId = self.fresh_id().parse().unwrap();
@@ -140,7 +152,7 @@ impl Paper {
                 let volume = LiveVolume { spec: spec.clone(), stack: Some(plan.stack.clone()) };
                 self.live.volumes.insert(spec.name.clone(), volume);
             }
-            Action::Create { instance, name, spec, networks } => {
+            Action::Create { instance, name, spec, networks, peers } => {
                 let names: BTreeSet<_> =
                     self.live.containers.values().map(|container| &container.name).collect();
                 assert!(!names.contains(name), "the name {name} is taken");
@@ -149,8 +161,16 @@ impl Paper {
                     assert!(there, "{network:?} is not there");
                 }
                 let id: ContainerId = self.fresh_id().parse().unwrap();
+                let mut spec = (**spec).clone();
+                for (_, namespace) in spec.namespaces.by_key_mut() {
+                    if let Some(Namespace::Of(peer)) = namespace {
+                        let id = resolve_in(created, &peers[peer]);
+                        assert!(self.live.containers.contains_key(&id), "the container {id} is not there");
+                        *peer = Peer::Id(id);
+                    }
+                }
                 created.insert(instance.clone(), id.clone());
-                let container = self.created(id.clone(), instance, spec, deploy);
+                let container = self.created(id.clone(), instance, &spec, deploy);
                 self.live.containers.insert(id, LiveContainer { name: name.clone(), ..container });
             }
             Action::Fence(id) => self.at(id).spec.restart = RestartPolicy::No,
@@ -164,11 +184,7 @@ impl Paper {
             Action::Update { target, restart, resources } => {
                 let spec = &mut self.at(&resolve(target)).spec;
                 spec.restart = restart.unwrap_or(spec.restart);
-                spec.resources.memory = resources.memory.or(spec.resources.memory);
-                spec.resources.memory_reservation =
-                    resources.memory_reservation.or(spec.resources.memory_reservation);
-                spec.resources.nano_cpus = resources.nano_cpus.or(spec.resources.nano_cpus);
-                spec.resources.pids = resources.pids.or(spec.resources.pids);
+                update(&mut spec.resources, resources);
             }
             Action::Disconnect { container, network } => {
                 let name = self.live.networks[network].spec.name.clone();
@@ -198,7 +214,7 @@ impl Paper {
             Action::RemoveNetwork(id) => {
                 self.live.networks.remove(id);
             }
-            Action::LayDown(_) => {}
+            Action::LayDown(_) | Action::Grant { .. } | Action::Discard(_) => {}
         }
     }
 
@@ -210,6 +226,11 @@ impl Paper {
         let ports = self.at(id).spec.ports.clone();
         let running =
             |container: &&LiveContainer| container.state.status == Status::Running && container.id != *id;
+        for peer in self.live.containers[id].spec.namespaces.peers() {
+            let Peer::Id(peer) = peer else { panic!("{peer} has no id") };
+            let runs = |peer: &LiveContainer| peer.state.status == Status::Running;
+            assert!(self.live.containers.get(peer).is_some_and(runs), "cannot join a non running container");
+        }
         for other in self.live.containers.values().filter(running) {
             assert!(other.spec.ports.is_disjoint(&ports), "a port is already allocated");
         }
@@ -231,6 +252,14 @@ impl Paper {
         }
         spec.hostname.get_or_insert_with(|| id.short().to_owned());
         spec.shm_size.get_or_insert(64 << 20);
+        let hostname = spec.hostname.clone().filter(|hostname| hostname != id.short());
+        for attachment in spec.networks.values_mut() {
+            attachment.aliases.extend(hostname.clone());
+        }
+        if spec.networks.is_empty() {
+            spec.namespaces.network.get_or_insert(Namespace::None);
+        }
+        spec.resources.memory_swap = spec.resources.memory_swap.or(spec.resources.default_swap());
         spec.expose.extend(spec.ports.iter().map(|port| port.container));
         LiveContainer {
             image: self.live.references[&spec.image].clone(),
@@ -246,6 +275,27 @@ impl Paper {
             },
             spec,
             addresses: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
         }
     }
+}
+
+fn resolve_in(created: &BTreeMap<Instance, ContainerId>, target: &Target) -> ContainerId {
+    match target {
+        Target::Existing(id) => id.clone(),
+        Target::New(instance) => created[instance].clone(),
+    }
+}
+
+fn update(now: &mut Resources, wanted: &Resources) {
+    now.memory = wanted.memory.or(now.memory);
+    now.memory_swap = wanted.memory_swap.or(now.memory_swap);
+    now.memory_reservation = wanted.memory_reservation.or(now.memory_reservation);
+    now.nano_cpus = wanted.nano_cpus.or(now.nano_cpus);
+    now.cpu_shares = wanted.cpu_shares.or(now.cpu_shares);
+    now.cpu_period = wanted.cpu_period.or(now.cpu_period);
+    now.cpu_quota = wanted.cpu_quota.or(now.cpu_quota);
+    now.cpuset = wanted.cpuset.clone().or(now.cpuset.take());
+    now.block_io_weight = wanted.block_io_weight.or(now.block_io_weight);
+    now.pids = wanted.pids.or(now.pids);
 }

@@ -1,9 +1,20 @@
 //! Laws that every plan obeys, tried on random stacks, changes and drift.
 
-use evenkeel::model::desired::Desired;
+use std::collections::BTreeSet;
+
+use evenkeel::model::desired::{Desired, Service};
+use evenkeel::model::grant::{FileAccess, Grant, GrantContent, GrantKind};
 use evenkeel::model::live::Status;
-use evenkeel::model::spec::{ContainerPort, HostPort, Protocol, PublishedPort, RestartPolicy};
+use evenkeel::model::policy::{Drift, Treatment};
+use evenkeel::model::spec::{
+    Attachment, ContainerPort, HostPort, Mount, MountSource, Namespace, NetworkSpec, Peer, Protocol,
+    PublishedPort, RestartPolicy,
+};
+use evenkeel::plan::change::Change;
 use evenkeel::plan::check::check;
+use evenkeel::plan::compare::compare;
+use evenkeel::plan::fields::FieldValue;
+use evenkeel::plan::observation::{self, Observation, Seen, Sides};
 use evenkeel::plan::step::Action;
 use evenkeel::plan::{Plan, plan, rollback};
 use proptest::prelude::*;
@@ -20,12 +31,17 @@ struct Variant {
     restart: bool,
     replicas: u32,
     needs: Vec<prop::sample::Index>,
+    /// Each bit is a network.
+    networks: u8,
+    alias: bool,
+    name: Option<&'static str>,
 }
 
 fn variant() -> impl Strategy<Value = Variant> {
     let needs = prop::collection::vec(any::<prop::sample::Index>(), 0..3);
-    (0..2_u8, prop::option::of(0..2_u8), prop::option::of(1..3_u8), any::<bool>(), 1..3_u32, needs).prop_map(
-        |(image, mode, memory, restart, replicas, needs)| Variant {
+    let joined = (0..4_u8, any::<bool>());
+    (0..2_u8, prop::option::of(0..2_u8), prop::option::of(1..3_u8), any::<bool>(), 1..3_u32, needs, joined)
+        .prop_map(|(image, mode, memory, restart, replicas, needs, (networks, alias))| Variant {
             image,
             mode,
             memory,
@@ -33,8 +49,10 @@ fn variant() -> impl Strategy<Value = Variant> {
             restart,
             replicas,
             needs,
-        },
-    )
+            networks,
+            alias,
+            name: None,
+        })
 }
 
 /// A stack of up to five services, each of which may be absent and depends on earlier ones only. Host ports are
@@ -42,11 +60,12 @@ fn variant() -> impl Strategy<Value = Variant> {
 fn stack() -> impl Strategy<Value = Desired> {
     let services = prop::collection::vec(prop::option::weighted(0.8, variant()), 5);
     let ports = Just(vec![Some(8000), Some(8001), None, None, None]).prop_shuffle();
-    (services, ports).prop_map(|(variants, ports)| {
+    let names = Just(vec![Some("red"), Some("blue"), None, None, None]).prop_shuffle();
+    (services, ports, names).prop_map(|(variants, ports, names)| {
         let mut services: Vec<evenkeel::model::desired::Service> = Vec::new();
         for (at, variant) in variants.into_iter().enumerate() {
             let Some(mut variant) = variant else { continue };
-            variant.port = ports[at];
+            (variant.port, variant.name) = (ports[at], names[at]);
             let mut service = service(&format!("s{at}"), if at < 2 { "infrastructure" } else { "apps" });
             service.spec.image = format!("image:{}", variant.image).parse().unwrap();
             service
@@ -55,7 +74,10 @@ fn stack() -> impl Strategy<Value = Desired> {
                 .extend(variant.mode.map(|mode| ("MODE".to_owned(), mode.to_string().as_str().into())));
             service.spec.resources.memory = variant.memory.map(|memory| u64::from(memory) << 28);
             service.spec.restart = if variant.restart { RestartPolicy::Always } else { RestartPolicy::No };
-            service.replicas = if variant.port.is_some() { 1 } else { variant.replicas };
+            let single = variant.port.is_some() || variant.name.is_some();
+            service.replicas = if single { 1 } else { variant.replicas };
+            service.container_name = variant.name.map(|name| name.parse().unwrap());
+            join(&mut service, &variant);
             service.spec.ports.extend(variant.port.map(|number| PublishedPort {
                 container: ContainerPort { number: 80, protocol: Protocol::Tcp },
                 host_ip: None,
@@ -71,8 +93,69 @@ fn stack() -> impl Strategy<Value = Desired> {
         if services.is_empty() {
             services.push(service("s0", "infrastructure"));
         }
-        desired(services)
+        let mut desired = desired(services);
+        for name in NETWORKS {
+            let used = |service: &Service| service.spec.networks.keys().any(|joined| joined.as_str() == name);
+            if desired.services.values().any(used) {
+                let spec = NetworkSpec::named(name.parse().unwrap());
+                desired.networks.insert(name.parse().unwrap(), spec);
+            }
+        }
+        desired
     })
+}
+
+/// The same, whose services also use what lies beside them: each other's namespaces, configs, secrets, mounts.
+fn rich_stack() -> impl Strategy<Value = Desired> {
+    (stack(), prop::collection::vec((0..64_u8, any::<prop::sample::Index>(), 0..2_u8), 5)).prop_map(
+        |(mut desired, extras)| {
+            let names: Vec<_> = desired.services.keys().cloned().collect();
+            for (at, name) in names.iter().enumerate() {
+                let (bits, peer, content) = extras[at];
+                let has = |bit: u8| bits & (1 << bit) != 0;
+                let service = desired.services.get_mut(name).unwrap();
+                let spec = &mut service.spec;
+                if at > 0 && has(0) {
+                    let peer = Peer::Service(peer.get(&names[..at]).clone());
+                    if has(1) {
+                        (spec.networks, spec.ports) = Default::default();
+                        spec.namespaces.network = Some(Namespace::Of(peer));
+                    } else {
+                        spec.namespaces.pid = Some(Namespace::Of(peer));
+                    }
+                }
+                let sources = [
+                    (2, "/etc/app.conf", MountSource::Grant(grant(GrantKind::Config, content))),
+                    (3, "/run/secrets/app", MountSource::Grant(grant(GrantKind::Secret, content))),
+                    (4, "/data", MountSource::Volume(format!("data-{content}").parse().unwrap())),
+                    (5, "/srv", MountSource::Bind(format!("/srv/{content}"))),
+                ];
+                for (_, target, source) in sources.into_iter().filter(|(bit, ..)| has(*bit)) {
+                    let read_only = matches!(source, MountSource::Grant(_));
+                    spec.mounts.insert(target.to_owned(), Mount { read_only, ..Mount::of(source) });
+                }
+            }
+            desired
+        },
+    )
+}
+
+fn grant(kind: GrantKind, content: u8) -> Grant {
+    let sensitive = kind == GrantKind::Secret;
+    let content = GrantContent::new(format!("hunter{content}").into_bytes(), sensitive);
+    Grant { kind, origin: "app".to_owned(), content, access: FileAccess::default() }
+}
+
+const NETWORKS: [&str; 2] = ["back", "front"];
+
+fn join(service: &mut Service, variant: &Variant) {
+    for (bit, name) in NETWORKS.iter().enumerate().filter(|(bit, _)| variant.networks & (1 << bit) != 0) {
+        let mut attachment = Attachment::default();
+        if variant.alias && bit == 0 {
+            attachment.aliases.insert("alias".to_owned());
+        }
+        service.spec.networks.insert(name.parse().unwrap(), attachment);
+    }
 }
 
 fn planned(paper: &Paper, desired: &Desired) -> Plan {
@@ -124,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn the_way_back_leads_to_where_it_began(before in stack(), after in stack(), steps in any::<prop::sample::Index>()) {
+    fn the_way_back_leads_to_where_it_began(before in rich_stack(), after in rich_stack(), steps in any::<prop::sample::Index>()) {
         let mut old = Paper::empty();
         let first = planned(&old, &before);
         old.carry_out(&first, usize::MAX);
@@ -132,10 +215,140 @@ proptest! {
         if let Some(committed) = plan.steps.iter().position(|step| step.action == Action::Commit) {
             let mut paper = old.clone();
             let open = paper.carry_out(&plan, steps.index(committed + 1));
-            let back = rollback::rollback(&open, &paper.live);
+            let back = rollback::rollback(&open, &paper.live, "/state/files");
             paper.carry_out(&back, usize::MAX);
             prop_assert_eq!(&paper.live.containers, &old.live.containers);
             prop_assert_eq!(&paper.last, &old.last);
+        }
+    }
+
+    #[test]
+    fn drift_that_policy_leaves_is_told_or_not_and_never_touched(
+        stack in stack(),
+        drifts in prop::collection::vec((0..5_u8, any::<prop::sample::Index>()), 1..3),
+        told in any::<bool>(),
+    ) {
+        let mut paper = Paper::empty();
+        let first = planned(&paper, &stack);
+        paper.carry_out(&first, usize::MAX);
+        for (kind, which) in drifts {
+            if !paper.live.containers.is_empty() {
+                drift(&mut paper, kind, which);
+            }
+        }
+        let repairs = planned(&paper, &stack).changes.len();
+        let mut lenient = stack.clone();
+        for service in lenient.services.values_mut() {
+            service.drift = Drift::all(if told { Treatment::Report } else { Treatment::Ignore });
+        }
+        let plan = planned(&paper, &lenient);
+        prop_assert!(plan.is_empty(), "{:#?}", plan.changes);
+        prop_assert_eq!(plan.reported.len(), if told { repairs } else { 0 });
+        prop_assert_eq!(plan.ignored > 0, !told && repairs > 0);
+        // What is left is left as long as nothing else changes, whatever is deployed beside it.
+        lenient.services.insert("extra".parse().unwrap(), service("extra", "apps"));
+        let beside = planned(&paper, &lenient);
+        prop_assert_eq!(beside.changes.len(), 1);
+        paper.carry_out(&beside, usize::MAX);
+        let after = planned(&paper, &lenient);
+        prop_assert!(after.is_empty() && after.reported.len() == plan.reported.len());
+    }
+
+    #[test]
+    fn a_service_with_a_new_name_takes_turns_with_its_old_one(
+        before in stack(),
+        which in any::<prop::sample::Index>(),
+        steps in any::<prop::sample::Index>(),
+    ) {
+        let mut old = Paper::empty();
+        let first = planned(&old, &before);
+        old.carry_out(&first, usize::MAX);
+        let mut after = before.clone();
+        let names: Vec<_> = after.services.keys().cloned().collect();
+        let name = which.get(&names);
+        let mut moved = after.services.remove(name).unwrap();
+        moved.name = "renamed".parse().unwrap();
+        moved.moved_from = Some(name.clone());
+        for service in after.services.values_mut() {
+            if let Some(dependency) = service.depends_on.remove(name) {
+                service.depends_on.insert(moved.name.clone(), dependency);
+            }
+        }
+        after.services.insert(moved.name.clone(), moved);
+        let plan = planned(&old, &after);
+        prop_assert!(plan.consent.is_none());
+        let mut paper = old.clone();
+        paper.carry_out(&plan, usize::MAX);
+        prop_assert!(planned(&paper, &after).is_empty());
+        for steps in 0..plan.steps.len() {
+            let mut half = old.clone();
+            half.carry_out(&plan, steps);
+            let mut numbers: Vec<u32> = half.live.containers.values()
+                .filter(|container| container.state.status == Status::Running)
+                .filter(|container| container.instance.service == *name || container.instance.service.as_str() == "renamed")
+                .map(|container| container.instance.number)
+                .collect();
+            numbers.sort_unstable();
+            let count = numbers.len();
+            numbers.dedup();
+            prop_assert_eq!(count, numbers.len(), "both run after {} steps", steps);
+        }
+        let committed = plan.steps.iter().position(|step| step.action == Action::Commit).unwrap();
+        let mut half = old.clone();
+        let open = half.carry_out(&plan, steps.index(committed + 1));
+        let back = rollback::rollback(&open, &half.live, "/state/files");
+        half.carry_out(&back, usize::MAX);
+        prop_assert_eq!(&half.live.containers, &old.live.containers);
+    }
+
+    #[test]
+    fn a_comparison_without_a_host_says_what_the_plan_on_one_does(base in rich_stack(), head in rich_stack()) {
+        let mut paper = Paper::empty();
+        let first = planned(&paper, &base);
+        paper.carry_out(&first, usize::MAX);
+        let compared = compare(Some(&base), &head).unwrap();
+        let plan = planned(&paper, &head);
+        // What is removed comes in the order of ids, which are another host's.
+        let sorted = |plan: &Plan| {
+            let told = |change: Change| format!("{change:?}");
+            // Digests of secrets are made with another key there.
+            let digest = |change: &Change| {
+                let mut change = change.clone();
+                for value in change.fields.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]).flatten() {
+                    if let FieldValue::Sensitive(digest) = value {
+                        digest.clear();
+                    }
+                }
+                change
+            };
+            let mut changes: Vec<String> = plan.changes.iter().map(digest).map(told).collect();
+            changes.sort();
+            changes
+        };
+        prop_assert_eq!(sorted(&compared.plan), sorted(&plan));
+        prop_assert_eq!(compared.plan.consent, plan.consent);
+        prop_assert_eq!(compared.refusals, vec![]);
+        prop_assert!(compare(Some(&head), &head).unwrap().plan.changes.is_empty());
+    }
+
+    #[test]
+    fn an_observed_host_differs_in_nothing_from_what_it_runs(base in rich_stack(), head in rich_stack()) {
+        let mut paper = Paper::empty();
+        let first = planned(&paper, &base);
+        paper.carry_out(&first, usize::MAX);
+        let (stack, key, none) = (base.stack.clone(), key(), BTreeSet::new());
+        let seen = Seen { stack: &stack, environment: None, revision: None, at: "now".to_owned() };
+        let observation = Observation::of(seen, &paper.live, &paper.last, host(&key));
+        let on_host = |head| observation::compare(Sides { base: Some(&base), head, stand_ins: &none }, &observation);
+        prop_assert_eq!(on_host(&base).changes, vec![]);
+        // It can't see everything; what it says, the plan on the host says too.
+        let plan = planned(&paper, &head);
+        for change in on_host(&head).changes {
+            let known = plan.changes.iter().find(|known| known.service == change.service);
+            prop_assert!(known.is_some(), "{change:#?}");
+            for field in &change.fields {
+                prop_assert!(known.unwrap().fields.iter().any(|known| known.path == field.path), "{field:#?} {known:#?}");
+            }
         }
     }
 
