@@ -12,12 +12,14 @@ use futures_util::stream::BoxStream;
 use crate::model::image::ImageRef;
 use crate::model::live::{LiveContainer, LiveImage, LiveNetwork, LiveVolume, OtherContainer, Server};
 use crate::model::name::{ContainerId, ContainerName, NetworkId, NetworkName, StackName, VolumeName};
+use crate::model::platform::Platform;
 use crate::model::spec::{Attachment, ContainerSpec, NetworkSpec, Resources, RestartPolicy, VolumeSpec};
 use crate::model::text::Text;
 
 mod clean;
 pub mod docker;
 pub mod observe;
+pub mod registries;
 pub mod sim;
 pub mod stand_in;
 
@@ -37,10 +39,10 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// [`Engine::inspect_container`].
     fn list_containers(&self) -> impl Future<Output = Result<Vec<ListedContainer>, EngineError>> + Send;
 
-    /// One container in full. It must bear the labels of an Evenkeel stack.
+    /// One container in full. Who it is, its labels say ([`crate::model::label::identity`]).
     ///
     /// # Errors
-    /// [`EngineError::NotFound`]; [`EngineError::Unexpected`] if it isn't a container of Evenkeel.
+    /// [`EngineError::NotFound`]; [`EngineError::Unexpected`] if it is of a stack and lacks one of its labels.
     fn inspect_container(
         &self,
         id: &ContainerId,
@@ -58,14 +60,31 @@ pub trait Engine: Clone + Send + Sync + 'static {
         image: &str,
     ) -> impl Future<Output = Result<Option<LiveImage>, EngineError>> + Send;
 
-    /// Fetches `image` from its registry. `progress` is told how far it is, at the engine's own pace.
+    /// The digest that `image`, a reference with a tag, means at its registry at the moment. Nothing is fetched.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] if the registry doesn't have it or doesn't show it to us;
+    /// As [`Engine::pull_image`].
+    fn registry_digest(&self, image: &ImageRef) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// Lets the tag of `name` mean `image`, which is on this host.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] if the image isn't there.
+    fn tag_image(
+        &self,
+        image: &ImageRef,
+        name: &ImageRef,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Fetches `image` from its registry, for `platform` where one is given. `progress` is told how far it is, at the engine's own pace.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] if the registry doesn't have it, not for that platform, or doesn't show it to us;
     /// [`EngineError::Unavailable`] if the registry can't be reached.
     fn pull_image(
         &self,
         image: &ImageRef,
+        platform: Option<&Platform>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
@@ -113,7 +132,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`EngineError::Conflict`] if the name is taken; [`EngineError::NotFound`] if the image isn't there, or a network,
-    /// which some engines notice only at the start; [`EngineError::Rejected`] if the engine refuses the specification.
+    /// which some engines notice only at the start; [`EngineError::Rejected`] if the engine refuses the specification, or
+    /// would leave a part of it out.
     fn create_container(
         &self,
         request: &CreateContainer,
@@ -245,8 +265,9 @@ pub struct ImportConfig {
 pub struct CreateContainer {
     /// Its name.
     pub name: ContainerName,
-    /// What it is made of. No mount source is [`crate::model::spec::MountSource::Repository`] any more: those were
-    /// laid down and became binds.
+    /// What it is made of. No mount source is [`crate::model::spec::MountSource::Repository`] or
+    /// [`crate::model::spec::MountSource::Grant`] any more: those were laid down and became binds. No container that it shares a namespace with is named otherwise than by
+    /// [`crate::model::spec::Peer::Id`].
     pub spec: ContainerSpec,
     /// Labels besides those of the specification.
     pub labels: BTreeMap<String, String>,

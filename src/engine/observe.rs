@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, ListedContainer};
+use crate::model::adopted::Adopted;
 use crate::model::image::ImageRef;
-use crate::model::live::{Live, LiveContainer, LiveImage};
-use crate::model::name::{ImageId, StackName};
+use crate::model::live::{Live, LiveContainer, LiveImage, LiveNetwork, Status};
+use crate::model::name::{ImageId, NetworkId, StackName};
 
 /// Most questions to the engine at the same time. More than this gains nothing on a local socket.
 const QUESTIONS_MAX: usize = 8;
 
-/// Observes the host for `stack`. `references` are the images whose local meaning the plan needs.
+/// Observes the host for `stack`. What it has `adopted` counts as its own, though it bears no label of it; what bears
+/// that of another stack never does. `references` are the images whose local meaning the plan needs.
 ///
 /// # Guarantees
 /// - Only reads.
@@ -20,9 +22,10 @@ const QUESTIONS_MAX: usize = 8;
 pub async fn observe<E: Engine>(
     engine: &E,
     stack: &StackName,
+    adopted: &Adopted,
     references: &BTreeSet<ImageRef>,
 ) -> Result<Live, EngineError> {
-    let (server, listed, networks, volumes, asked) = tokio::try_join!(
+    let (server, listed, mut networks, mut volumes, asked) = tokio::try_join!(
         engine.server(),
         engine.list_containers(),
         engine.list_networks(),
@@ -30,13 +33,32 @@ pub async fn observe<E: Engine>(
         images_by_reference(engine, references),
     )?;
     let (own, others): (Vec<_>, Vec<_>) =
-        listed.into_iter().partition(|listed| listed.summary.stack.as_ref() == Some(stack));
-    let containers: Vec<LiveContainer> = stream::iter(own)
+        listed.into_iter().partition(|ListedContainer { id, summary }| match &summary.stack {
+            Some(owner) => owner == stack,
+            None => adopted.containers.contains_key(id),
+        });
+    for network in &mut networks {
+        if network.stack.is_none() && adopted.networks.contains(&network.id) {
+            network.stack = Some(stack.clone());
+        }
+    }
+    for volume in &mut volumes {
+        if volume.stack.is_none() && adopted.volumes.contains(&volume.spec.name) {
+            volume.stack = Some(stack.clone());
+        }
+    }
+    let mut containers: Vec<LiveContainer> = stream::iter(own)
         .map(|listed| async move { found(engine.inspect_container(&listed.id).await) })
         .buffered(QUESTIONS_MAX)
         .try_filter_map(|container| async move { Ok(container) })
         .try_collect()
         .await?;
+    for container in &mut containers {
+        if let Some(instance) = adopted.containers.get(&container.id) {
+            container.instance = instance.clone();
+        }
+        leave_out_what_is_gone(container, &networks);
+    }
     let references = asked.iter().map(|(reference, image)| (reference.clone(), image.id.clone())).collect();
     let mut images: BTreeMap<ImageId, LiveImage> =
         asked.into_iter().map(|(_, image)| (image.id.clone(), image)).collect();
@@ -53,6 +75,11 @@ pub async fn observe<E: Engine>(
         .try_collect()
         .await?;
     images.extend(used.into_iter().flatten().map(|image| (image.id.clone(), image)));
+    for container in &mut containers {
+        let image = images.get(&container.image);
+        // Engines of before 28 tell of a container no more than its operating system.
+        container.spec.platform = container.spec.platform.take().or_else(|| image?.platform.clone());
+    }
     Ok(Live {
         server,
         containers: containers.into_iter().map(|container| (container.id.clone(), container)).collect(),
@@ -61,7 +88,18 @@ pub async fn observe<E: Engine>(
         volumes: volumes.into_iter().map(|volume| (volume.spec.name.clone(), volume)).collect(),
         images,
         references,
+        registry: BTreeMap::new(),
     })
+}
+
+/// Takes the attachments to networks that are gone from the container. One that doesn't run keeps the id of its network,
+/// and can't start by it, also where another network has the same name.
+fn leave_out_what_is_gone(container: &mut LiveContainer, networks: &[LiveNetwork]) {
+    if container.state.status != Status::Running {
+        let LiveContainer { spec, endpoints, .. } = container;
+        let is_there = |id: &NetworkId| networks.iter().any(|network| network.id == *id);
+        spec.networks.retain(|name, _| endpoints.get(name).is_none_or(is_there));
+    }
 }
 
 fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
@@ -123,7 +161,7 @@ mod tests {
     async fn the_own_containers_are_seen_in_full_and_the_others_from_outside() {
         let sim = host().await;
         let references = ["app:1", "app:2"].map(|text| text.parse().unwrap()).into();
-        let live = observe(&sim, &stack("mine"), &references).await.unwrap();
+        let live = observe(&sim, &stack("mine"), &Adopted::none(), &references).await.unwrap();
         let names = |names: Vec<String>| names.join(" ");
         let own = live.containers.values().map(|container| container.name.to_string());
         assert_eq!(names(own.collect()).split(' ').count(), 2);
@@ -140,7 +178,7 @@ mod tests {
         let sim = host().await;
         sim.add_image(&"app:1".parse().unwrap(), SimImage::of("app, newer"));
         let references = ["app:1".parse().unwrap()].into();
-        let live = observe(&sim, &stack("mine"), &references).await.unwrap();
+        let live = observe(&sim, &stack("mine"), &Adopted::none(), &references).await.unwrap();
         assert_eq!(live.images.len(), 2);
     }
 
@@ -154,7 +192,7 @@ mod tests {
             }
             Fault::None
         }));
-        let live = observe(&sim, &stack("mine"), &BTreeSet::new()).await.unwrap();
+        let live = observe(&sim, &stack("mine"), &Adopted::none(), &BTreeSet::new()).await.unwrap();
         let own: Vec<_> = live.containers.values().map(|container| container.name.to_string()).collect();
         assert_eq!(own, ["mine-a-1"]);
     }

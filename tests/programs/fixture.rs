@@ -2,7 +2,7 @@
 //! statically, from the standard library alone.
 //!
 //! ```text
-//! /fixture serve [--port N] [--healthy-after MS] [--exit CODE --after MS] [--ignore-term] [--say LINE]…
+//! /fixture serve [--port N] [--healthy-after MS] [--exit CODE --after MS] [--ignore-term] [--say LINE]… [--show FILE]…
 //! /fixture probe [--port N]     exit status 0 if GET /health answers 200
 //! /fixture exit CODE            ends with that status
 //! /fixture sleep MS             ends with 0 after so long
@@ -44,6 +44,9 @@ fn serve(words: &[String]) {
     for (at, _) in words.iter().enumerate().filter(|(_, word)| *word == "--say") {
         println!("{}", words.get(at + 1).map_or("", String::as_str));
     }
+    for (at, _) in words.iter().enumerate().filter(|(_, word)| *word == "--show") {
+        show(words.get(at + 1).map_or("", String::as_str));
+    }
     if let Some(code) = number(words, "--exit") {
         thread::sleep(millis(number(words, "--after").unwrap_or(0)));
         exit(i32::try_from(code).unwrap_or(1));
@@ -55,6 +58,17 @@ fn serve(words: &[String]) {
     for stream in listener.incoming().flatten() {
         let healthy_at = Arc::clone(&healthy_at);
         thread::spawn(move || answer(stream, Instant::now() >= *healthy_at));
+    }
+}
+
+/// Writes permissions, owner and content of a file in one line.
+fn show(path: &str) {
+    use std::os::unix::fs::MetadataExt;
+    match (std::fs::metadata(path), std::fs::read_to_string(path)) {
+        (Ok(found), Ok(text)) => {
+            println!("{path} {:04o} {}:{} {text:?}", found.mode() & 0o7777, found.uid(), found.gid());
+        }
+        (found, text) => println!("{path} {:?} {:?}", found.err(), text.err()),
     }
 }
 

@@ -11,6 +11,7 @@ use bollard::query_parameters::{
 use super::convert::{create, inspect, list, networks};
 use super::error::Asked;
 use super::{Docker, deadline, readable, sayable, within};
+use crate::engine::clean::clean;
 use crate::engine::{CreateContainer, EngineError, ListedContainer, UpdateContainer};
 use crate::model::live::LiveContainer;
 use crate::model::name::{ContainerId, ContainerName, NetworkId};
@@ -26,7 +27,12 @@ impl Docker {
     }
 
     pub(super) async fn container(&self, id: &ContainerId) -> Result<LiveContainer, EngineError> {
-        let answer = self.raw_container(id).await?;
+        let mut answer = self.raw_container(id).await?;
+        if let Some(host) = &mut answer.host_config
+            && let Some(name) = self.name_of_mode(host.network_mode.as_deref()).await?
+        {
+            host.network_mode = Some(name.to_string());
+        }
         readable(&format!("inspect container {}", id.short()), inspect::container(answer))
     }
 
@@ -47,16 +53,29 @@ impl Docker {
         };
         let options = CreateContainerOptions {
             name: Some(request.name.to_string()),
-            ..CreateContainerOptions::default()
+            platform: request.spec.platform.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         let call = self.client.create_container(Some(options), body);
         let created = within(operation.clone(), deadline::HEAVY, Asked::Plain, call).await?;
-        if !created.warnings.is_empty() {
-            tracing::debug!(operation, warnings = created.warnings.len(), "Docker warned");
-        }
         let id: ContainerId = readable(&operation, created.id.parse().map_err(|error| format!("{error}")))?;
+        self.heed(&operation, &id, &created.warnings).await?;
         self.join(&id, further).await?;
         Ok(id)
+    }
+
+    /// A limit that the kernel doesn't know is dropped by the engine with a mere warning. Such a container is not what
+    /// was asked for, and would differ for ever: it is removed again, and the warning is the error.
+    async fn heed(&self, operation: &str, id: &ContainerId, warnings: &[String]) -> Result<(), EngineError> {
+        let Some(warning) = warnings.iter().find(|warning| create::is_refusal(warning)) else {
+            for warning in warnings {
+                tracing::debug!(operation, warning = clean(warning), "Docker warned");
+            }
+            return Ok(());
+        };
+        if let Err(left) = self.drop_container(id, false).await {
+            tracing::warn!(container = %id.short(), error = %left, "a half-made container is left");
+        }
+        Err(EngineError::Rejected { operation: operation.to_owned(), message: clean(warning) })
     }
 
     /// Joins the networks that the create call couldn't. When that fails the container, which never ran, is removed

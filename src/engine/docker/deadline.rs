@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Calls that only look, or change a record of the engine.
 pub(super) const QUICK: Duration = Duration::from_secs(30);
+/// A question to a registry: the daemon itself tries longer than anyone wants to wait for a plan.
+pub(super) const REGISTRY: Duration = Duration::from_secs(20);
 /// Calls that set up file systems, networks and processes.
 pub(super) const HEAVY: Duration = Duration::from_secs(120);
 /// Docker's own grace for a container that declares none.

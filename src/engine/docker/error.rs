@@ -67,6 +67,8 @@ fn answered(operation: String, asked: Asked, status: u16, message: String) -> En
         (_, 404) => not_found(operation, message),
         (_, 409) | (Asked::NetworkRemoval, 403) => conflict(operation, message),
         (_, 400..=499) => rejected(operation, message),
+        // An engine finds some mistakes of a specification so late that it takes them for its own.
+        (_, 500) if contains_any(&message, &["invalid --security-opt"]) => rejected(operation, message),
         _ => EngineError::Unavailable { operation, message },
     }
 }
@@ -78,7 +80,7 @@ fn contains_any(message: &str, parts: &[&str]) -> bool {
 
 /// Whether a start that failed with 500 fails again as long as nothing else changes.
 fn is_hopeless_start(message: &str) -> bool {
-    const SIGNS: [&str; 14] = [
+    const SIGNS: [&str; 16] = [
         "port is already allocated",
         "address already in use",
         "failed programming external connectivity",
@@ -93,6 +95,8 @@ fn is_hopeless_start(message: &str) -> bool {
         "network not found",
         "could not find network",
         "could not select device driver",
+        "not a shared mount",
+        "not a shared or slave mount",
     ];
     // A daemon whose helper is away for a moment also speaks of files that aren't there.
     const PASSING: [&str; 5] = [
@@ -191,6 +195,14 @@ mod tests {
         let error = answer(Asked::Start, 500, text);
         assert!(matches!(&error, EngineError::Rejected { message, .. } if message == text), "{error}");
         assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn a_mistake_that_the_engine_takes_for_its_own_is_not_tried_again() {
+        let late = "invalid --security-opt 2: \"systempaths=unconfined\"";
+        assert!(matches!(answer(Asked::Plain, 500, late), EngineError::Rejected { .. }));
+        let mount = "path /srv is mounted on / but it is not a shared or slave mount";
+        assert!(matches!(answer(Asked::Start, 500, mount), EngineError::Rejected { .. }));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bollard::models::CreateImageInfo;
-use bollard::query_parameters::{CreateImageOptions, RemoveImageOptions};
+use bollard::query_parameters::{CreateImageOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::StreamExt;
 
 use super::convert::objects;
@@ -12,6 +12,7 @@ use super::{Docker, credentials, deadline, readable, within};
 use crate::engine::{EngineError, ImportConfig, PullProgress};
 use crate::model::image::ImageRef;
 use crate::model::live::LiveImage;
+use crate::model::platform::Platform;
 
 impl Docker {
     pub(super) async fn image(&self, image: &str) -> Result<Option<LiveImage>, EngineError> {
@@ -24,9 +25,29 @@ impl Docker {
         }
     }
 
+    pub(super) async fn digest_at_registry(&self, image: &ImageRef) -> Result<String, EngineError> {
+        let operation = format!("ask the registry for {image}");
+        let credentials = credentials::of(image, &operation).await?;
+        let name = image.to_string();
+        let call = self.client.inspect_registry_image(&name, credentials);
+        let answer = within(operation.clone(), deadline::REGISTRY, Asked::Pull, call).await?;
+        let digest = answer.descriptor.digest.ok_or_else(|| "the answer has no digest".to_owned());
+        readable(&operation, digest)
+    }
+
+    pub(super) async fn tag(&self, image: &ImageRef, name: &ImageRef) -> Result<(), EngineError> {
+        let operation = format!("tag image {image} as {name}");
+        let options =
+            TagImageOptions { repo: Some(name.repository().to_owned()), tag: name.tag().map(str::to_owned) };
+        let image = image.to_string();
+        let call = self.client.tag_image(&image, Some(options));
+        within(operation, deadline::QUICK, Asked::Plain, call).await
+    }
+
     pub(super) async fn pull(
         &self,
         image: &ImageRef,
+        platform: Option<&Platform>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<(), EngineError> {
         let operation = format!("pull image {image}");
@@ -35,9 +56,10 @@ impl Docker {
         let options = CreateImageOptions {
             from_image: Some(image.repository().to_owned()),
             tag: Some(version.to_owned()),
+            platform: platform.map(ToString::to_string).unwrap_or_default(),
             ..CreateImageOptions::default()
         };
-        let credentials = credentials::for_repository(image.repository()).await;
+        let credentials = credentials::of(image, &operation).await?;
         let mut messages = self.client.create_image(Some(options), None, credentials);
         let mut layers = Layers::default();
         loop {

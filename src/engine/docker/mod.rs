@@ -14,6 +14,7 @@ mod networks;
 mod processes;
 mod volumes;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,8 @@ use super::{
 };
 use crate::model::image::ImageRef;
 use crate::model::live::{LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server};
-use crate::model::name::{ContainerId, ContainerName, NetworkId, VolumeName};
+use crate::model::name::{ContainerId, ContainerName, NetworkId, NetworkName, VolumeName};
+use crate::model::platform::Platform;
 use crate::model::spec::{Attachment, NetworkSpec, VolumeSpec};
 use crate::model::text::Text;
 
@@ -48,6 +50,8 @@ pub struct Docker {
     api: (usize, usize),
     /// Held while a network is created: older engines must be asked first whether its name is free.
     network_names: Arc<Mutex<()>>,
+    /// The names of networks by their ids, which are for good, as far as they were seen.
+    seen_networks: Arc<std::sync::Mutex<BTreeMap<NetworkId, NetworkName>>>,
 }
 
 impl Docker {
@@ -86,7 +90,12 @@ impl Docker {
         let never = Duration::from_secs(24 * 60 * 60).as_secs();
         let client = Client::connect_with_unix(host, never, &version)
             .map_err(|error| classify(operation, Asked::Plain, &error))?;
-        Ok(Self { client: with_version(client, api), api, network_names: Arc::default() })
+        Ok(Self {
+            client: with_version(client, api),
+            api,
+            network_names: Arc::default(),
+            seen_networks: Arc::default(),
+        })
     }
 
     /// Whether a container can be created with several networks, and network names are unique.
@@ -95,10 +104,17 @@ impl Docker {
     }
 }
 
-/// Puts the version of the API before each path: this version of the client library forgets it, and a daemon would
-/// then answer by its own newest rules.
+/// Mends what this version of the client library gets wrong: it forgets the version of the API before each path, and a
+/// daemon would then answer by its own newest rules; and it encodes credentials in the alphabet of Base64 that daemons
+/// don't read, and take for no credentials.
 fn with_version(client: Client, (major, minor): (usize, usize)) -> Client {
     client.with_request_modifier(move |mut request| {
+        if let Some(credentials) = request.headers_mut().get_mut("x-registry-auth")
+            && let Ok(text) = credentials.to_str()
+            && let Ok(mended) = http::HeaderValue::from_str(&text.replace('+', "-").replace('/', "_"))
+        {
+            *credentials = mended;
+        }
         let mut parts = request.uri().clone().into_parts();
         let bare = parts.path_and_query.as_ref().filter(|path| !path.as_str().starts_with("/v1."));
         if let Some(versioned) = bare.and_then(|path| format!("/v{major}.{minor}{path}").parse().ok()) {
@@ -171,12 +187,21 @@ impl Engine for Docker {
         self.image(image).await
     }
 
+    async fn registry_digest(&self, image: &ImageRef) -> Result<String, EngineError> {
+        self.digest_at_registry(image).await
+    }
+
+    async fn tag_image(&self, image: &ImageRef, name: &ImageRef) -> Result<(), EngineError> {
+        self.tag(image, name).await
+    }
+
     async fn pull_image(
         &self,
         image: &ImageRef,
+        platform: Option<&Platform>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<(), EngineError> {
-        self.pull(image, progress).await
+        self.pull(image, platform, progress).await
     }
 
     async fn import_image(

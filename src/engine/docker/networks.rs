@@ -1,5 +1,7 @@
 //! Calls about networks.
 
+use std::sync::PoisonError;
+
 use bollard::models::NetworkDisconnectRequest;
 use bollard::query_parameters::ListNetworksOptions;
 
@@ -8,7 +10,7 @@ use super::error::Asked;
 use super::{Docker, deadline, readable, within};
 use crate::engine::EngineError;
 use crate::model::live::LiveNetwork;
-use crate::model::name::{ContainerId, NetworkId};
+use crate::model::name::{ContainerId, NetworkId, NetworkName};
 use crate::model::spec::NetworkSpec;
 
 impl Docker {
@@ -17,7 +19,25 @@ impl Docker {
         let operation = "list the networks".to_owned();
         let call = self.client.list_networks(None::<ListNetworksOptions>);
         let networks = within(operation, deadline::QUICK, Asked::Plain, call).await?;
-        Ok(networks.into_iter().filter_map(|network| objects::network(network).ok()).collect())
+        let networks: Vec<LiveNetwork> =
+            networks.into_iter().filter_map(|network| objects::network(network).ok()).collect();
+        let names = networks.iter().map(|network| (network.id.clone(), network.spec.name.clone()));
+        *self.seen_networks.lock().unwrap_or_else(PoisonError::into_inner) = names.collect();
+        Ok(networks)
+    }
+
+    /// The name of the network that `mode`, a container's network mode, is the id of. A stopped container of an older
+    /// engine tells no ids of its networks, so that the mode alone says nothing.
+    pub(super) async fn name_of_mode(&self, mode: Option<&str>) -> Result<Option<NetworkName>, EngineError> {
+        const ID_DIGITS: usize = 64;
+        let id = mode.filter(|mode| mode.len() == ID_DIGITS).and_then(|mode| mode.parse::<NetworkId>().ok());
+        let Some(id) = id else { return Ok(None) };
+        let seen = || self.seen_networks.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if let Some(name) = seen() {
+            return Ok(Some(name));
+        }
+        self.all_networks().await?;
+        Ok(seen())
     }
 
     pub(super) async fn new_network(&self, spec: &NetworkSpec) -> Result<NetworkId, EngineError> {

@@ -30,6 +30,8 @@ pub enum Verb {
     ListNetworks,
     ListVolumes,
     InspectImage,
+    RegistryDigest,
+    TagImage,
     PullImage,
     ImportImage,
     RemoveImage,
@@ -60,9 +62,11 @@ impl Verb {
             | Self::ListNetworks
             | Self::ListVolumes
             | Self::InspectImage
+            | Self::RegistryDigest
             | Self::Logs
             | Self::Events => false,
             Self::PullImage
+            | Self::TagImage
             | Self::ImportImage
             | Self::RemoveImage
             | Self::CreateNetwork
@@ -91,6 +95,8 @@ impl fmt::Display for Verb {
             Self::ListNetworks => "list networks",
             Self::ListVolumes => "list volumes",
             Self::InspectImage => "inspect image",
+            Self::RegistryDigest => "registry digest",
+            Self::TagImage => "tag image",
             Self::PullImage => "pull image",
             Self::ImportImage => "import image",
             Self::RemoveImage => "remove image",

@@ -11,7 +11,8 @@ use crate::model::label;
 use crate::model::live::{Health, LiveImage};
 use crate::model::name::{ContainerId, ContainerName, ImageId, NetworkId, NetworkName};
 use crate::model::spec::{
-    ContainerSpec, HealthTest, Healthcheck, Logging, Mount, MountSource, PublishedPort, RestartPolicy,
+    ContainerSpec, HealthTest, Healthcheck, Logging, Mount, MountSource, Namespace, PublishedPort,
+    RestartPolicy,
 };
 use crate::model::text::Text;
 
@@ -32,6 +33,8 @@ pub(super) struct SimContainer {
     /// All of them, those of Evenkeel too.
     pub(super) labels: BTreeMap<String, String>,
     pub(super) networks: BTreeMap<NetworkName, NetworkId>,
+    /// The network mode: it stays what it was, whatever is joined or left later.
+    pub(super) first: Option<NetworkName>,
     pub(super) behaviour: Behaviour,
     pub(super) phase: Phase,
     /// What it holds while it runs, with the numbers that were chosen.
@@ -63,7 +66,10 @@ impl SimContainer {
         let own = labels.iter().filter(|(name, _)| !label::is_reserved(name));
         spec.labels = own.map(|(name, value)| (name.clone(), value.clone())).collect();
         let joined = request.networks.iter().filter(|(name, _)| request.spec.networks.contains_key(*name));
+        let chosen = spec.networks.iter().find(|(_, attachment)| attachment.first);
+        let first = chosen.or_else(|| spec.networks.iter().next()).map(|(name, _)| name.clone());
         Self {
+            first,
             name: request.name.clone(),
             image: image.defaults.id.clone(),
             networks: joined.map(|(name, network)| (name.clone(), network.clone())).collect(),
@@ -186,15 +192,23 @@ fn filled(spec: &ContainerSpec, image: &LiveImage, id: &ContainerId) -> Containe
     spec.expose.extend(exposed);
     spec.expose.retain(|port| !published.contains(port));
     for target in &image.volumes {
-        let mount = Mount { source: MountSource::Anonymous, read_only: false };
+        let mount = Mount::of(MountSource::Anonymous);
         spec.mounts.entry(target.clone()).or_insert(mount);
     }
     spec.healthcheck = merged_health(spec.healthcheck, image.healthcheck.as_ref());
+    spec.platform.clone_from(&image.platform);
     spec.user = spec.user.or_else(|| given(&image.user));
     spec.working_dir = spec.working_dir.or_else(|| given(&image.working_dir));
     spec.stop_signal = spec.stop_signal.or_else(|| image.stop_signal.clone());
     spec.hostname = spec.hostname.or_else(|| Some(id.short().to_owned()));
     spec.shm_size = spec.shm_size.or(Some(SHM_BYTES));
+    if spec.networks.is_empty() {
+        spec.namespaces.network.get_or_insert(Namespace::None);
+    }
+    spec.namespaces.ipc.get_or_insert(Namespace::Private);
+    spec.namespaces.cgroup.get_or_insert(Namespace::Host);
+    spec.runtime.name.get_or_insert_with(|| "runc".to_owned());
+    spec.resources.memory_swap = spec.resources.memory_swap.or(spec.resources.default_swap());
     let daemon_logging = || Logging { driver: "json-file".to_owned(), options: BTreeMap::new() };
     spec.logging = spec.logging.or_else(|| Some(daemon_logging()));
     spec
@@ -207,6 +221,7 @@ fn merged_health(own: Option<Healthcheck>, image: Option<&Healthcheck>) -> Optio
         interval: own.interval.or(image.interval),
         timeout: own.timeout.or(image.timeout),
         start_period: own.start_period.or(image.start_period),
+        start_interval: own.start_interval.or(image.start_interval),
         retries: own.retries.or(image.retries),
     })
 }

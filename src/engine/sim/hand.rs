@@ -23,9 +23,15 @@ impl Sim {
         self.world().add_image(reference.clone(), image);
     }
 
-    /// Puts an image into the pretended registry, from where a pull takes so long.
+    /// Lets the reference mean nothing any more on the host, as `docker rmi -f` does; the image stays.
+    pub fn untag(&self, reference: &ImageRef) {
+        self.world().references.remove(reference);
+    }
+
+    /// Puts an image into the pretended registry, from where a pull takes so long. The reference means it there from now
+    /// on.
     pub fn publish(&self, reference: &ImageRef, image: SimImage, pull_takes: Duration) {
-        self.world().registry.insert(reference.clone(), (image, pull_takes));
+        self.world().publish(reference, image, pull_takes);
     }
 
     /// Gives every running container this address from now on, for an answerer that only pretends: nobody is there.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::live::LiveImage;
 use crate::model::name::ImageId;
+use crate::model::platform::Platform;
 
 /// An image: what it gives to its containers, and what they do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,17 @@ impl SimImage {
     /// An image that gives nothing and behaves well. Equal seeds make images of equal id.
     pub fn of(seed: &str) -> Self {
         Self { defaults: LiveImage::bare(image_id(seed)), behaviour: Behaviour::default() }
+    }
+
+    /// The same image, built for this platform.
+    pub fn built_for(mut self, platform: Platform) -> Self {
+        self.defaults.platform = Some(platform);
+        self
+    }
+
+    /// Whether it was built for `platform`, as far as that is asked and known.
+    pub(super) fn is_for(&self, platform: Option<&Platform>) -> bool {
+        platform.zip(self.defaults.platform.as_ref()).is_none_or(|(wanted, found)| found.serves(wanted))
     }
 
     /// The same image with containers that do this.
@@ -58,6 +70,11 @@ pub struct Reply {
     pub output: String,
     /// How long it takes.
     pub takes: Duration,
+}
+
+/// The digest under which a registry has the image.
+pub(super) fn digest_of(image: &SimImage) -> String {
+    image_id(&format!("manifest of {}", image.defaults.id)).to_string()
 }
 
 /// An image id for a seed.

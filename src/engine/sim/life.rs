@@ -8,9 +8,10 @@ use super::container::{Phase, SimContainer};
 use super::image::certain;
 use super::world::{Refusal, World};
 use crate::engine::{CreateContainer, UpdateContainer};
+use crate::model::label;
 use crate::model::live::{ContainerState, Health, LiveContainer, Status};
 use crate::model::name::{ContainerId, ContainerName, NetworkId};
-use crate::model::spec::{Attachment, MountSource, Resources, VolumeSpec};
+use crate::model::spec::{Attachment, MountSource, Peer, Resources, VolumeSpec};
 
 /// Docker's first pause before it restarts a container; it doubles with each restart.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -25,16 +26,29 @@ impl World {
         let image = self.image(&request.spec.image.to_string()).cloned();
         let image =
             image.ok_or_else(|| Refusal::NotFound(format!("No such image: {}", request.spec.image)))?;
+        if let Some(wanted) = request.spec.platform.as_ref().filter(|wanted| !image.is_for(Some(wanted))) {
+            let message = format!(
+                "image with reference {} was found but does not match the specified platform: wanted {wanted}",
+                request.spec.image
+            );
+            return Err(Refusal::NotFound(message));
+        }
         for name in request.spec.networks.keys() {
             let known = request.networks.get(name).is_some_and(|id| self.networks.contains_key(id));
             if !known {
                 return Err(Refusal::NotFound(format!("network {name} not found")));
             }
         }
-        let laid_down =
-            |mount: &crate::model::spec::Mount| !matches!(mount.source, MountSource::Repository(_));
+        let laid_down = |mount: &crate::model::spec::Mount| {
+            !matches!(mount.source, MountSource::Repository(_) | MountSource::Grant(_))
+        };
         if !request.spec.mounts.values().all(laid_down) {
             return Err(Refusal::Rejected("a file of the repository was not laid down".to_owned()));
+        }
+        for peer in request.spec.namespaces.peers() {
+            if !matches!(peer, Peer::Id(id) if self.containers.contains_key(id)) {
+                return Err(Refusal::NotFound(format!("No such container: {peer}")));
+            }
         }
         let id: ContainerId = certain(&self.new_id());
         let container = SimContainer::new(id.clone(), request, &image);
@@ -71,6 +85,16 @@ impl World {
         let container = self.container(id)?;
         if let Some(error) = &container.behaviour.start_error {
             return Err(Refusal::Rejected(error.clone()));
+        }
+        let peers = container.spec.namespaces.peers().filter_map(|peer| match peer {
+            Peer::Id(id) => Some(id),
+            Peer::Service(_) | Peer::Container(_) => None,
+        });
+        for peer in peers {
+            if !self.containers.get(peer).is_some_and(SimContainer::is_running) {
+                let message = format!("cannot join the namespace of a non running container: {peer}");
+                return Err(Refusal::Rejected(message));
+            }
         }
         let gone = container.networks.values().find(|network| !self.networks.contains_key(*network));
         if let Some(network) = gone {
@@ -165,12 +189,7 @@ impl World {
     pub(super) fn update(&mut self, id: &ContainerId, update: &UpdateContainer) -> Result<(), Refusal> {
         let container = self.container_mut(id)?;
         let UpdateContainer { restart, resources } = update;
-        let Resources { memory, memory_reservation, nano_cpus, pids } = *resources;
-        let now = &mut container.spec.resources;
-        now.memory = memory.or(now.memory);
-        now.memory_reservation = memory_reservation.or(now.memory_reservation);
-        now.nano_cpus = nano_cpus.or(now.nano_cpus);
-        now.pids = pids.or(now.pids);
+        change(&mut container.spec.resources, resources);
         container.spec.restart = restart.unwrap_or(container.spec.restart);
         let name = container.name.to_string();
         self.tell("container", "update", &name);
@@ -263,7 +282,7 @@ impl World {
 
     pub(super) fn inspect(&self, id: &ContainerId, now: Instant) -> Result<LiveContainer, String> {
         let Some(container) = self.containers.get(id) else { return Err(format!("No such container: {id}")) };
-        let identity = super::identity(&container.labels)?;
+        let identity = label::identity(&container.labels, (id, &container.name))?;
         let address = self.address.filter(|_| container.is_running());
         let addresses = container.spec.networks.keys().map(|name| (name.clone(), address)).collect();
         let status = match container.phase {
@@ -272,6 +291,10 @@ impl World {
             Phase::Restarting { .. } => Status::Restarting,
             Phase::Exited { code } => Status::Exited { code, out_of_memory: false },
         };
+        let mut spec = container.spec.clone();
+        for (name, attachment) in &mut spec.networks {
+            attachment.first = container.first.as_ref() == Some(name);
+        }
         Ok(LiveContainer {
             id: id.clone(),
             name: container.name.clone(),
@@ -284,8 +307,44 @@ impl World {
                 started_at: container.started_at.clone(),
                 health: container.health(now),
             },
-            spec: container.spec.clone(),
+            spec,
             addresses,
+            endpoints: container.networks.clone(),
         })
     }
+}
+
+/// Sets the limits that are there.
+fn change(now: &mut Resources, wanted: &Resources) {
+    fn set<T: Clone>(now: &mut Option<T>, wanted: Option<&T>) {
+        if wanted.is_some() {
+            *now = wanted.cloned();
+        }
+    }
+    let Resources {
+        memory,
+        memory_swap,
+        memory_reservation,
+        nano_cpus,
+        cpu_shares,
+        cpu_period,
+        cpu_quota,
+        cpu_rt_period,
+        cpu_rt_runtime,
+        cpuset,
+        block_io_weight,
+        pids,
+    } = wanted;
+    set(&mut now.memory, memory.as_ref());
+    set(&mut now.memory_swap, memory_swap.or(wanted.default_swap()).as_ref());
+    set(&mut now.memory_reservation, memory_reservation.as_ref());
+    set(&mut now.nano_cpus, nano_cpus.as_ref());
+    set(&mut now.cpu_shares, cpu_shares.as_ref());
+    set(&mut now.cpu_period, cpu_period.as_ref());
+    set(&mut now.cpu_quota, cpu_quota.as_ref());
+    set(&mut now.cpu_rt_period, cpu_rt_period.as_ref());
+    set(&mut now.cpu_rt_runtime, cpu_rt_runtime.as_ref());
+    set(&mut now.cpuset, cpuset.as_ref());
+    set(&mut now.block_io_weight, block_io_weight.as_ref());
+    set(&mut now.pids, pids.as_ref());
 }

@@ -15,7 +15,6 @@ mod tests;
 mod work;
 mod world;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +33,8 @@ use super::{
 use crate::model::image::ImageRef;
 use crate::model::label;
 use crate::model::live::{LiveContainer, LiveImage, LiveNetwork, LiveVolume, OtherContainer, Server};
-use crate::model::name::{ContainerId, ContainerName, DeployId, Instance, NetworkId, VolumeName};
+use crate::model::name::{ContainerId, ContainerName, NetworkId, VolumeName};
+use crate::model::platform::Platform;
 use crate::model::spec::{Attachment, NetworkSpec, VolumeSpec};
 use crate::model::text::Text;
 
@@ -152,16 +152,6 @@ impl Sim {
     }
 }
 
-/// Which container of a stack the labels say it is.
-fn identity(labels: &BTreeMap<String, String>) -> Result<(Instance, DeployId), String> {
-    let get = |name: &str| labels.get(name).ok_or_else(|| format!("the container has no {name}"));
-    let number = get(label::INSTANCE)?.parse();
-    let number = number.map_err(|_| format!("the label {} is no number", label::INSTANCE))?;
-    let service = get(label::SERVICE)?.parse().map_err(|error| format!("{error}"))?;
-    let deploy = get(label::DEPLOY)?.parse().map_err(|error| format!("{error}"))?;
-    Ok((Instance { service, number }, deploy))
-}
-
 impl Engine for Sim {
     async fn server(&self) -> Result<Server, EngineError> {
         self.call(Verb::Server, String::new(), async |_| {
@@ -181,7 +171,9 @@ impl Engine for Sim {
                 summary: OtherContainer {
                     name: container.name.clone(),
                     stack: container.labels.get(label::STACK).and_then(|stack| stack.parse().ok()),
+                    origin: label::compose_origin(&container.labels),
                     ports: container.ports.clone(),
+                    binds: container.binds(),
                 },
             };
             Ok(sim.world().containers.values().map(listed).collect())
@@ -219,12 +211,24 @@ impl Engine for Sim {
         .await
     }
 
+    async fn registry_digest(&self, image: &ImageRef) -> Result<String, EngineError> {
+        let act = async |sim: &Self| sim.world().registry_digest(image);
+        self.call(Verb::RegistryDigest, image.to_string(), act).await
+    }
+
+    async fn tag_image(&self, image: &ImageRef, name: &ImageRef) -> Result<(), EngineError> {
+        let act = async |sim: &Self| sim.world().tag_image(image, name);
+        self.call(Verb::TagImage, format!("{image} as {name}"), act).await
+    }
+
     async fn pull_image(
         &self,
         image: &ImageRef,
+        platform: Option<&Platform>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<(), EngineError> {
-        self.call(Verb::PullImage, image.to_string(), async |sim| sim.pull(image, progress).await).await
+        self.call(Verb::PullImage, image.to_string(), async |sim| sim.pull(image, platform, progress).await)
+            .await
     }
 
     async fn import_image(

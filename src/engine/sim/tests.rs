@@ -56,8 +56,7 @@ async fn docker_probes_once_per_interval_and_an_exec_sees_it_at_once() {
     let probe = vec![Text::plain("probe")];
     let id = started(&sim, |spec| {
         let test = Some(HealthTest::Exec(vec![Text::plain("probe")]));
-        spec.healthcheck =
-            Some(Healthcheck { test, interval: None, timeout: None, start_period: None, retries: None });
+        spec.healthcheck = Some(Healthcheck { test, ..Healthcheck::default() });
     })
     .await;
     let code = async || sim.exec(&id, &probe, SECOND).await.unwrap().code;
@@ -83,7 +82,8 @@ async fn a_service_that_is_never_healthy_becomes_unhealthy_after_its_retries() {
         let test = Some(HealthTest::Shell(Text::plain("probe")));
         let start_period = Some(3 * SECOND);
         let (interval, retries) = (Some(SECOND), Some(2));
-        spec.healthcheck = Some(Healthcheck { test, interval, timeout: None, start_period, retries });
+        spec.healthcheck =
+            Some(Healthcheck { test, interval, start_period, retries, ..Healthcheck::default() });
     })
     .await;
     let health = async || sim.inspect_container(&id).await.unwrap().state.health;
@@ -142,7 +142,7 @@ async fn a_pull_takes_its_time_and_moves_the_reference() {
     sim.publish(&image(), SimImage::of("app, newer"), 8 * SECOND);
     let begun = Instant::now();
     let seen = std::sync::Mutex::new(Vec::new());
-    sim.pull_image(&image(), &|progress| seen.lock().unwrap().push(progress)).await.unwrap();
+    sim.pull_image(&image(), None, &|progress| seen.lock().unwrap().push(progress)).await.unwrap();
     assert_eq!(begun.elapsed().as_secs(), 8);
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted_by_key(|progress| progress.done_bytes));
@@ -150,7 +150,7 @@ async fn a_pull_takes_its_time_and_moves_the_reference() {
     let after = sim.inspect_image("app:1").await.unwrap().unwrap().id;
     assert_ne!(before, after);
     assert!(sim.inspect_image(before.as_str()).await.unwrap().is_some(), "the old image stays");
-    let nowhere = sim.pull_image(&"app:2".parse().unwrap(), &|_| {}).await;
+    let nowhere = sim.pull_image(&"app:2".parse().unwrap(), None, &|_| {}).await;
     assert!(matches!(nowhere, Err(EngineError::NotFound { .. })));
 }
 

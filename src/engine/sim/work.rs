@@ -13,24 +13,29 @@ use crate::engine::{ExecResult, ImportConfig, PullProgress};
 use crate::model::image::ImageRef;
 use crate::model::live::LiveImage;
 use crate::model::name::ContainerId;
+use crate::model::platform::Platform;
 use crate::model::text::Text;
 
 impl Sim {
     pub(super) async fn pull(
         &self,
         image: &ImageRef,
+        platform: Option<&Platform>,
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<(), Refusal> {
         const TOTAL_BYTES: u64 = 100 << 20;
-        let found = self.world().registry.get(image).cloned();
-        let missing = || Refusal::NotFound(format!("manifest for {image} not found: manifest unknown"));
-        let (content, takes) = found.ok_or_else(missing)?;
+        let (content, takes) = self.world().at_registry(image)?;
+        if !content.is_for(platform) {
+            let wanted = platform.map(ToString::to_string).unwrap_or_default();
+            let message = format!("no matching manifest for {wanted} in the manifest list entries");
+            return Err(Refusal::NotFound(message));
+        }
         for quarter in 0..4 {
             progress(PullProgress { done_bytes: TOTAL_BYTES / 4 * quarter, total_bytes: TOTAL_BYTES });
             tokio::time::sleep(takes / 4).await;
         }
         progress(PullProgress { done_bytes: TOTAL_BYTES, total_bytes: TOTAL_BYTES });
-        self.world().add_image(image.clone(), content);
+        self.world().pulled(image, content);
         Ok(())
     }
 

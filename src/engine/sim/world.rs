@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::container::SimContainer;
-use super::image::{SimImage, certain};
+use super::image::{SimImage, certain, digest_of};
 use crate::engine::{EngineError, EngineEvent};
 use crate::model::image::ImageRef;
 use crate::model::label;
@@ -32,7 +32,7 @@ pub(super) struct World {
     pub(super) volumes: BTreeMap<VolumeName, LiveVolume>,
     pub(super) images: BTreeMap<ImageId, SimImage>,
     pub(super) references: BTreeMap<ImageRef, ImageId>,
-    /// What the pretended registry has, and how long a pull of it takes.
+    /// What the pretended registry has, by tag and by digest, and how long a pull of it takes.
     pub(super) registry: BTreeMap<ImageRef, (SimImage, Duration)>,
     /// The address of every running container, if they have one.
     pub(super) address: Option<IpAddr>,
@@ -137,7 +137,7 @@ impl World {
     }
 
     pub(super) fn image(&self, image: &str) -> Option<&SimImage> {
-        let by_reference = || self.references.get(&image.parse::<ImageRef>().ok()?);
+        let by_reference = || self.references.get(&exact(&image.parse::<ImageRef>().ok()?));
         let by_id = image.parse::<ImageId>().ok();
         self.images.get(by_id.as_ref().or_else(by_reference)?)
     }
@@ -145,6 +145,39 @@ impl World {
     pub(super) fn add_image(&mut self, reference: ImageRef, image: SimImage) {
         self.references.insert(reference, image.defaults.id.clone());
         self.images.insert(image.defaults.id.clone(), image);
+    }
+
+    /// Puts an image into the registry. What its tag meant before can still be had by its digest.
+    pub(super) fn publish(&mut self, reference: &ImageRef, mut image: SimImage, pull_takes: Duration) {
+        let pinned = exact(&reference.pinned(&digest_of(&image)));
+        image.defaults.repo_digests.insert(pinned.clone());
+        for name in [reference.clone(), pinned] {
+            self.registry.insert(name, (image.clone(), pull_takes));
+        }
+    }
+
+    pub(super) fn at_registry(&self, reference: &ImageRef) -> Result<(SimImage, Duration), Refusal> {
+        let missing = || Refusal::NotFound(format!("manifest for {reference} not found: manifest unknown"));
+        self.registry.get(&exact(reference)).cloned().ok_or_else(missing)
+    }
+
+    pub(super) fn registry_digest(&self, reference: &ImageRef) -> Result<String, Refusal> {
+        self.at_registry(reference).map(|(image, _)| digest_of(&image))
+    }
+
+    /// An image that came from the registry is known by its digest, too.
+    pub(super) fn pulled(&mut self, reference: &ImageRef, image: SimImage) {
+        for name in image.defaults.repo_digests.clone() {
+            self.references.insert(name, image.defaults.id.clone());
+        }
+        self.add_image(exact(reference), image);
+    }
+
+    pub(super) fn tag_image(&mut self, image: &ImageRef, name: &ImageRef) -> Result<(), Refusal> {
+        let missing = || Refusal::NotFound(format!("No such image: {image}"));
+        let id = self.references.get(&exact(image)).cloned().ok_or_else(missing)?;
+        self.references.insert(name.clone(), id);
+        Ok(())
     }
 
     pub(super) fn remove_image(&mut self, reference: &ImageRef) -> Result<(), Refusal> {
@@ -226,17 +259,39 @@ impl World {
 }
 
 impl SimContainer {
+    /// The paths of the host that it mounts.
+    pub(super) fn binds(&self) -> BTreeSet<String> {
+        let path = |mount: &crate::model::spec::Mount| match &mount.source {
+            crate::model::spec::MountSource::Bind(path) => Some(path.clone()),
+            crate::model::spec::MountSource::Anonymous
+            | crate::model::spec::MountSource::Volume(_)
+            | crate::model::spec::MountSource::Repository(_)
+            | crate::model::spec::MountSource::Grant(_)
+            | crate::model::spec::MountSource::Image(_)
+            | crate::model::spec::MountSource::Tmpfs { .. } => None,
+        };
+        self.spec.mounts.values().filter_map(path).collect()
+    }
+
     /// The named volumes that it mounts.
     pub(super) fn volumes(&self) -> BTreeSet<VolumeName> {
         let name = |mount: &crate::model::spec::Mount| match &mount.source {
             crate::model::spec::MountSource::Volume(name) => Some(name.clone()),
             crate::model::spec::MountSource::Anonymous
             | crate::model::spec::MountSource::Bind(_)
+            | crate::model::spec::MountSource::Image(_)
             | crate::model::spec::MountSource::Repository(_)
+            | crate::model::spec::MountSource::Grant(_)
             | crate::model::spec::MountSource::Tmpfs { .. } => None,
         };
         self.spec.mounts.values().filter_map(name).collect()
     }
+}
+
+/// What a reference is looked up by: where it has a digest, its tag doesn't matter.
+fn exact(reference: &ImageRef) -> ImageRef {
+    let Some(digest) = reference.digest() else { return reference.clone() };
+    certain(&format!("{}@{digest}", reference.repository()))
 }
 
 /// Reads `80/tcp` as an image exposes it.

@@ -7,7 +7,7 @@ use evenkeel::engine::{Engine, EngineError, UpdateContainer};
 use evenkeel::model::live::{Health, Status};
 use evenkeel::model::name::ContainerId;
 use evenkeel::model::spec::{
-    ContainerPort, HealthTest, Healthcheck, HostPort, Protocol, PublishedPort, Resources, RestartPolicy,
+    ContainerPort, HealthTest, Healthcheck, HostPort, Protocol, PublishedPort, Resources, RestartPolicy, Swap,
 };
 
 use super::ground::{Ground, words};
@@ -113,12 +113,14 @@ pub async fn limits_and_restart_policy_change_in_place<E: Engine>(ground: &Groun
     let id = ground.created_and_started("web", spec).await;
     let resources = Resources {
         memory: Some(256 << 20),
+        memory_swap: Some(Swap::Bytes(512 << 20)),
         nano_cpus: Some(500_000_000),
         pids: Some(100),
         ..Resources::default()
     };
-    let update =
-        UpdateContainer { restart: Some(RestartPolicy::OnFailure(Some(2))), resources: resources.clone() };
+    // Both are set, though only the memory is asked for.
+    let asked = Resources { memory_swap: None, ..resources.clone() };
+    let update = UpdateContainer { restart: Some(RestartPolicy::OnFailure(Some(2))), resources: asked };
     ground.engine.update_container(&id, &update).await.unwrap();
     let live = ground.inspect(&id).await;
     assert_eq!(
@@ -211,7 +213,7 @@ pub async fn a_health_check_is_told<E: Engine>(ground: &Ground<E>) {
     let probe = Some(HealthTest::Exec(words(&["/fixture", "probe"])));
     let interval = Some(Duration::from_millis(200));
     spec.healthcheck =
-        Some(Healthcheck { test: probe, interval, timeout: None, start_period: None, retries: Some(100) });
+        Some(Healthcheck { test: probe, interval, retries: Some(100), ..Healthcheck::default() });
     let id = ground.create("web", spec).await;
     assert_eq!(ground.inspect(&id).await.state.health, None);
     ground.engine.start_container(&id).await.unwrap();

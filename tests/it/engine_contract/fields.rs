@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use evenkeel::engine::Engine;
+use evenkeel::engine::{Engine, EngineError};
 use evenkeel::model::label;
 use evenkeel::model::live::LiveContainer;
 use evenkeel::model::spec::{
-    Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, Logging, Mount, MountSource,
-    Protocol, PublishedPort, RestartPolicy, Ulimit,
+    Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, Logging, Mount,
+    MountOptions, MountSource, Namespace, Propagation, Protocol, PublishedPort, Recursive, Relabel,
+    RestartPolicy, Ulimit,
 };
 use evenkeel::model::text::Text;
 
@@ -16,11 +17,11 @@ use super::ground::{Ground, strings, words};
 use crate::common::image::TestImage;
 use crate::common::names::unique_port;
 
-type Field = (&'static str, fn(&mut ContainerSpec));
+pub type Field = (&'static str, fn(&mut ContainerSpec));
 
 /// One change for each field, some for its several shapes. Networks and named volumes need objects; they have laws
 /// of their own below.
-const FIELDS: [Field; 46] = [
+pub(crate) const FIELDS: [Field; 54] = [
     ("command", |spec| spec.command = Some(words(&["serve", "--say", "a b"]))),
     ("empty entrypoint", |spec| {
         spec.entrypoint = Some(Vec::new());
@@ -63,6 +64,35 @@ const FIELDS: [Field; 46] = [
     ("read-only bind", |spec| mount(spec, "/bound", MountSource::Bind("/etc/hostname".to_owned()), true)),
     ("tmpfs", |spec| {
         mount(spec, "/memory", MountSource::Tmpfs { size: Some(1 << 20), mode: Some(0o1770) }, false);
+    }),
+    ("bind that makes its source", |spec| how(spec, "/made", bound(), |how| how.create_source = true)),
+    ("relabelled bind", |spec| {
+        how(spec, "/shared", bound(), |how| {
+            (how.create_source, how.relabel) = (true, Some(Relabel::Shared));
+            how.propagation = Some(Propagation::RSlave);
+        });
+    }),
+    ("propagation", |spec| how(spec, "/slave", bound(), |how| how.propagation = Some(Propagation::Slave))),
+    ("bind without what lies below", |spec| {
+        how(spec, "/flat", bound(), |how| how.recursive = Some(Recursive::Disabled));
+    }),
+    ("volume that isn't filled", |spec| {
+        how(spec, "/unfilled", MountSource::Anonymous, |how| how.no_copy = true);
+    }),
+    ("labelled anonymous volume", |spec| {
+        how(spec, "/labelled", MountSource::Anonymous, |how| {
+            how.labels.insert("a.b".to_owned(), "c=d".to_owned());
+        });
+    }),
+    ("tmpfs with options of the kernel", |spec| {
+        how(spec, "/owned", MountSource::Tmpfs { size: Some(1 << 20), mode: Some(0o700) }, |how| {
+            how.kernel = strings(&["exec", "uid=1000", "gid=1000"]);
+        });
+    }),
+    ("bare tmpfs with an option", |spec| {
+        how(spec, "/run/x", MountSource::Tmpfs { size: None, mode: None }, |how| {
+            how.kernel = strings(&["size=5%"]);
+        });
     }),
     ("bare tmpfs", |spec| mount(spec, "/memory", MountSource::Tmpfs { size: None, mode: None }, false)),
     ("shell health check", |spec| {
@@ -130,11 +160,21 @@ fn port(host_ip: Option<&str>, host: HostPort) -> PublishedPort {
 }
 
 fn mount(spec: &mut ContainerSpec, target: &str, source: MountSource, read_only: bool) {
-    spec.mounts.insert(target.to_owned(), Mount { source, read_only });
+    spec.mounts.insert(target.to_owned(), Mount { read_only, ..Mount::of(source) });
+}
+
+fn bound() -> MountSource {
+    MountSource::Bind("/etc".to_owned())
+}
+
+fn how(spec: &mut ContainerSpec, target: &str, source: MountSource, say: impl FnOnce(&mut MountOptions)) {
+    let mut mount = Mount::of(source);
+    say(&mut mount.options);
+    spec.mounts.insert(target.to_owned(), mount);
 }
 
 fn check(test: HealthTest) -> Healthcheck {
-    Healthcheck { test: Some(test), interval: None, timeout: None, start_period: None, retries: None }
+    Healthcheck { test: Some(test), ..Healthcheck::default() }
 }
 
 pub async fn every_field_is_read_back_as_it_was_asked_for<E: Engine>(ground: &Ground<E>) {
@@ -146,7 +186,9 @@ pub async fn every_field_is_read_back_as_it_was_asked_for<E: Engine>(ground: &Gr
     let mut spec = ground.rich_spec();
     let volume = MountSource::Volume(ground.volume_name("data"));
     mount(&mut spec, "/data", volume.clone(), false);
-    mount(&mut spec, "/data-again", volume, true);
+    mount(&mut spec, "/data-again", volume.clone(), true);
+    how(&mut spec, "/data-shared", volume.clone(), |how| how.relabel = Some(Relabel::Shared));
+    how(&mut spec, "/data-bare", volume, |how| how.no_copy = true);
     compare(ground, "volume", "named volume", spec).await;
 
     let mut all = ground.rich_spec();
@@ -156,7 +198,7 @@ pub async fn every_field_is_read_back_as_it_was_asked_for<E: Engine>(ground: &Gr
     compare(ground, "all", "all of them at once", all).await;
 }
 
-async fn compare<E: Engine>(ground: &Ground<E>, service: &str, field: &str, spec: ContainerSpec) {
+pub async fn compare<E: Engine>(ground: &Ground<E>, service: &str, field: &str, spec: ContainerSpec) {
     let created = ground.engine.create_container(&ground.request(service, spec.clone())).await;
     let id = created.unwrap_or_else(|error| panic!("{field}: {error}"));
     let live = ground.inspect(&id).await;
@@ -195,17 +237,33 @@ fn filled_in(mut spec: ContainerSpec, image: &TestImage, live: &LiveContainer) -
     if !spec.ports.iter().any(|port| port.container == exposed) {
         spec.expose.insert(exposed);
     }
-    let anonymous = Mount { source: MountSource::Anonymous, read_only: false };
+    let anonymous = Mount::of(MountSource::Anonymous);
     spec.mounts.insert("/cache".to_owned(), anonymous);
+    for (name, attachment) in &mut spec.networks {
+        let Attachment { first, mac, .. } = live.spec.networks[name];
+        (attachment.first, attachment.mac) = (first, attachment.mac.or(mac));
+    }
     spec.user = spec.user.or_else(|| image.user.clone());
     spec.working_dir = spec.working_dir.or_else(|| image.working_dir.clone());
-    spec.hostname = spec.hostname.or_else(|| Some(live.id.short().to_owned()));
+    // Trap 33: in the host's network it is the host's name.
+    let in_hosts = spec.namespaces.network == Some(Namespace::Host);
+    let named = if in_hosts { live.spec.hostname.clone() } else { Some(live.id.short().to_owned()) };
+    spec.hostname = spec.hostname.or(named);
     spec.shm_size = spec.shm_size.or(Some(64 << 20));
+    if spec.networks.is_empty() {
+        spec.namespaces.network.get_or_insert(Namespace::None);
+    }
+    // The daemon's own configuration decides what isn't said, and the version of the kernel's control groups.
+    spec.namespaces.ipc = spec.namespaces.ipc.or_else(|| live.spec.namespaces.ipc.clone());
+    spec.namespaces.cgroup = spec.namespaces.cgroup.or_else(|| live.spec.namespaces.cgroup.clone());
+    spec.runtime.name = spec.runtime.name.or_else(|| live.spec.runtime.name.clone());
+    spec.resources.memory_swap = spec.resources.memory_swap.or(spec.resources.default_swap());
     // The daemon's own configuration decides where the output goes.
     spec.logging = spec.logging.or_else(|| live.spec.logging.clone());
-    // Docker adds this to every privileged container.
+    // Trap 28: Docker adds this to every container that is privileged or shares memory or processes with the host.
     let unlabelled = "label=disable".to_owned();
-    if spec.privileged && live.spec.security_opt.contains(&unlabelled) {
+    let shares = [&spec.namespaces.ipc, &spec.namespaces.pid].contains(&&Some(Namespace::Host));
+    if (spec.privileged || shares) && live.spec.security_opt.contains(&unlabelled) {
         spec.security_opt.insert(unlabelled);
     }
     hide(&mut spec);
@@ -250,4 +308,58 @@ pub async fn what_is_not_declared_comes_from_image_and_daemon<E: Engine>(ground:
         !live.spec.labels.contains_key(label::STACK),
         "labels of Evenkeel are no part of a specification"
     );
+}
+
+pub async fn trap_70_a_missing_source_is_made_only_where_it_may_be<E: Engine>(ground: &Ground<E>) {
+    // The simulated engine knows no files.
+    if ground.is_simulated() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (name, made) in [("plain", true), ("relabelled", true), ("not", false)] {
+        let mut spec = ground.spec();
+        how(&mut spec, "/x", MountSource::Bind(path(name)), |how| {
+            how.create_source = made;
+            how.relabel = (name == "relabelled").then_some(Relabel::Private);
+        });
+        let created = ground.engine.create_container(&ground.request(name, spec)).await;
+        match (made, created) {
+            (true, Ok(id)) => {
+                ground.engine.start_container(&id).await.unwrap();
+                assert!(folder.path().join(name).is_dir(), "{name}");
+            }
+            (false, Err(EngineError::Rejected { message, .. })) => {
+                assert!(message.contains("does not exist"), "{message}");
+            }
+            (_, other) => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+pub async fn trap_29_an_option_of_the_client_is_refused_by_the_engine<E: Engine>(ground: &Ground<E>) {
+    // The simulated engine knows no security modules.
+    if ground.is_simulated() {
+        return;
+    }
+    let mut spec = ground.spec();
+    spec.security_opt = strings(&["systempaths=unconfined"]);
+    let created = ground.engine.create_container(&ground.request("open", spec)).await;
+    assert!(matches!(created, Err(EngineError::Rejected { .. })), "{created:?}");
+}
+
+pub async fn trap_74_parts_of_volumes_and_images_are_read_back<E: Engine>(ground: &Ground<E>) {
+    let mut spec = ground.rich_spec();
+    if ground.has_api((1, 45)).await {
+        let volume = MountSource::Volume(ground.volume_name("data"));
+        how(&mut spec, "/part", volume, |how| how.subpath = Some("a/b".to_owned()));
+    }
+    if ground.has_api((1, 44)).await {
+        mount(&mut spec, "/strict", bound(), true);
+        spec.mounts.get_mut("/strict").unwrap().options.recursive = Some(Recursive::Writable);
+    }
+    if ground.has_api((1, 48)).await {
+        mount(&mut spec, "/image", MountSource::Image(ground.image.reference.clone()), true);
+    }
+    compare(ground, "parts", "parts", spec).await;
 }

@@ -101,6 +101,13 @@ impl<E: Engine> Ground<E> {
         }
     }
 
+    /// Whether the engine has this version of the API.
+    pub async fn has_api(&self, wanted: (u32, u32)) -> bool {
+        let version = self.engine.server().await.unwrap().api_version;
+        let (major, minor) = version.split_once('.').unwrap();
+        (major.parse::<u32>().unwrap(), minor.parse::<u32>().unwrap()) >= wanted
+    }
+
     /// A container of the test image that declares nothing else.
     pub fn spec(&self) -> ContainerSpec {
         ContainerSpec::of_image(self.image.reference.clone())
@@ -163,16 +170,16 @@ impl<E: Engine> Ground<E> {
 
     pub fn network(&self, key: &str) -> NetworkSpec {
         let subnet = unique_subnet();
+        let pool = AddressPool {
+            subnet: format!("{subnet}0/24"),
+            gateway: None,
+            ip_range: None,
+            reserved: BTreeMap::new(),
+        };
         NetworkSpec {
-            name: self.network_name(key),
-            external: false,
-            driver: None,
-            options: BTreeMap::new(),
-            pools: vec![AddressPool { subnet: format!("{subnet}0/24"), gateway: None, ip_range: None }],
-            internal: false,
-            attachable: false,
-            ipv6: false,
+            pools: vec![pool],
             labels: label::of_network(&self.stack, key),
+            ..NetworkSpec::named(self.network_name(key))
         }
     }
 

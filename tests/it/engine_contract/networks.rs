@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel::engine::{Engine, EngineError};
-use evenkeel::model::name::NetworkId;
-use evenkeel::model::spec::{AddressPool, Attachment};
+use evenkeel::engine::{CreateContainer, Engine, EngineError};
+use evenkeel::model::name::{NetworkId, NetworkName};
+use evenkeel::model::spec::{AddressPool, Attachment, ContainerSpec, INTERFACE_NAME};
 
 use super::ground::{Ground, strings};
 use crate::common::names::unique_subnet;
+
+/// The networks of what was read, without what Docker decides where nobody does: the first network, and the hardware
+/// addresses.
+fn declared(spec: &ContainerSpec) -> BTreeMap<NetworkName, Attachment> {
+    let without = |attachment: &Attachment| Attachment { first: false, mac: None, ..attachment.clone() };
+    spec.networks.iter().map(|(name, attachment)| (name.clone(), without(attachment))).collect()
+}
 
 pub async fn a_network_is_read_back<E: Engine>(ground: &Ground<E>) {
     let subnet = unique_subnet();
@@ -17,6 +24,7 @@ pub async fn a_network_is_read_back<E: Engine>(ground: &Ground<E>) {
         subnet: format!("{subnet}0/24"),
         gateway: Some(format!("{subnet}254")),
         ip_range: Some(format!("{subnet}128/25")),
+        reserved: [("router".to_owned(), format!("{subnet}200"))].into(),
     }];
     spec.internal = true;
     spec.attachable = true;
@@ -25,6 +33,9 @@ pub async fn a_network_is_read_back<E: Engine>(ground: &Ground<E>) {
     let id = ground.engine.create_network(&spec).await.unwrap();
     let networks = ground.engine.list_networks().await.unwrap();
     let found = networks.into_iter().find(|network| network.id == id).unwrap();
+    // Older engines don't say it, and none of their networks is without.
+    spec.ipv4 = found.spec.ipv4;
+    assert_ne!(spec.ipv4, Some(false));
     assert_eq!(found.spec, spec);
     assert_eq!(found.stack, Some(ground.stack.clone()));
 }
@@ -71,14 +82,14 @@ pub async fn a_container_joins_and_leaves_networks<E: Engine>(ground: &Ground<E>
     request.networks.insert(first.clone(), first_id.clone());
     let id = ground.engine.create_container(&request).await.unwrap();
     let address = other.pools[0].subnet.replace(".0/24", ".77").parse().unwrap();
-    let fixed = Attachment { aliases: strings(&["db"]), ipv4: Some(address), ipv6: None };
+    let fixed = Attachment { aliases: strings(&["db"]), ipv4: Some(address), ..Attachment::default() };
     for start in [false, true] {
         if start {
             ground.engine.start_container(&id).await.unwrap();
         }
         ground.engine.connect_network(&second_id, &id, &fixed).await.unwrap();
         let joined = BTreeMap::from([(first.clone(), plain.clone()), (second.clone(), fixed.clone())]);
-        assert_eq!(ground.inspect(&id).await.spec.networks, joined, "started: {start}");
+        assert_eq!(declared(&ground.inspect(&id).await.spec), joined, "started: {start}");
         if start {
             let again = ground.engine.connect_network(&second_id, &id, &fixed).await;
             assert!(matches!(again, Err(EngineError::Conflict { .. })), "{again:?}");
@@ -87,7 +98,7 @@ pub async fn a_container_joins_and_leaves_networks<E: Engine>(ground: &Ground<E>
             ground.engine.disconnect_network(&second_id, &id).await.unwrap();
         }
         let left = BTreeMap::from([(first.clone(), plain.clone())]);
-        assert_eq!(ground.inspect(&id).await.spec.networks, left, "started: {start}");
+        assert_eq!(declared(&ground.inspect(&id).await.spec), left, "started: {start}");
     }
 }
 
@@ -126,4 +137,83 @@ pub async fn a_network_that_is_gone_refuses_the_start<E: Engine>(ground: &Ground
     ground.created_network("web").await;
     let started = ground.engine.start_container(&id).await;
     assert!(matches!(started, Err(EngineError::Rejected { .. })), "{started:?}");
+}
+
+/// Everything that an attachment can say on every engine.
+fn whole(subnet: &str, name: &str) -> Attachment {
+    Attachment {
+        first: false,
+        aliases: strings(&["web", name]),
+        ipv4: subnet.replace(".0/24", ".77").parse().ok(),
+        ipv6: None,
+        link_local: ["169.254.8.8".parse().unwrap()].into(),
+        mac: None,
+        options: [("com.example.option".to_owned(), "a=b".to_owned())].into(),
+        gateway_priority: 0,
+        links: [("other".to_owned(), "db".to_owned()), ("other".to_owned(), "db-1".to_owned())].into(),
+    }
+}
+
+pub async fn trap_55_an_attachment_is_whole_whether_created_or_joined_later<E: Engine>(ground: &Ground<E>) {
+    let mut spec = ground.spec();
+    let mut ids = BTreeMap::new();
+    for key in ["a", "b", "c"] {
+        let network = ground.network(key);
+        ids.insert(network.name.clone(), ground.engine.create_network(&network).await.unwrap());
+        spec.networks.insert(network.name, whole(&network.pools[0].subnet, key));
+    }
+    // Not the first by name, which is what engines are given that take only one.
+    let chosen = ground.network_name("b");
+    spec.networks.get_mut(&chosen).unwrap().first = true;
+    let request = CreateContainer { networks: ids.clone(), ..ground.request("web", spec.clone()) };
+    let id = ground.engine.create_container(&request).await.unwrap();
+    for started in [false, true] {
+        if started {
+            ground.engine.start_container(&id).await.unwrap();
+        }
+        let live = ground.inspect(&id).await.spec;
+        assert_eq!(declared(&live), declared(&spec), "started: {started}");
+        let first: Vec<_> = live.networks.iter().filter(|(_, found)| found.first).collect();
+        assert_eq!(first.len(), 1, "{first:?}");
+        assert_eq!(first[0].0, &chosen);
+        for (name, network) in &ids {
+            ground.engine.disconnect_network(network, &id).await.unwrap();
+            ground.engine.connect_network(network, &id, &spec.networks[name]).await.unwrap();
+        }
+        let again = ground.inspect(&id).await.spec;
+        assert_eq!(declared(&again), declared(&spec), "joined again, started: {started}");
+        assert!(again.networks[&chosen].first, "the first stays the first");
+    }
+    // What was joined while it ran holds when it starts anew.
+    ground.engine.stop_container(&id, None).await.unwrap();
+    assert_eq!(declared(&ground.inspect(&id).await.spec), declared(&spec), "stopped");
+    ground.engine.start_container(&id).await.unwrap();
+    assert_eq!(declared(&ground.inspect(&id).await.spec), declared(&spec), "started anew");
+}
+
+pub async fn trap_51_a_hardware_address_is_read_back<E: Engine>(ground: &Ground<E>) {
+    if !ground.has_api((1, 44)).await {
+        return;
+    }
+    let mut request = ground.request_on_network("web", ground.spec()).await;
+    let mac = "02:42:ac:11:00:99".parse().ok();
+    request.spec.networks.values_mut().for_each(|attachment| attachment.mac = mac);
+    let id = ground.engine.create_container(&request).await.unwrap();
+    ground.engine.start_container(&id).await.unwrap();
+    let live = ground.inspect(&id).await;
+    assert!(live.spec.networks.values().all(|attachment| attachment.mac == mac), "{live:?}");
+}
+
+pub async fn trap_58_a_gateway_priority_is_read_back<E: Engine>(ground: &Ground<E>) {
+    if !ground.has_api((1, 49)).await {
+        return;
+    }
+    let mut request = ground.request_on_network("web", ground.spec()).await;
+    for attachment in request.spec.networks.values_mut() {
+        attachment.gateway_priority = 7;
+        attachment.options.insert(INTERFACE_NAME.to_owned(), "mine0".to_owned());
+    }
+    let id = ground.engine.create_container(&request).await.unwrap();
+    ground.engine.start_container(&id).await.unwrap();
+    assert_eq!(declared(&ground.inspect(&id).await.spec), declared(&request.spec));
 }

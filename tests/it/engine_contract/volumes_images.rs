@@ -71,8 +71,31 @@ pub async fn a_name_of_an_image_is_removed<E: Engine>(ground: &Ground<E>) {
 
 pub async fn an_image_that_is_nowhere_is_not_pulled<E: Engine>(ground: &Ground<E>) {
     let image = "localhost:1/evenkeel/nothing:1".parse().unwrap();
-    let pulled = ground.engine.pull_image(&image, &|_| {}).await;
+    let pulled = ground.engine.pull_image(&image, None, &|_| {}).await;
     // Where no registry answers, whether it has the image stays open.
     let expected = matches!(pulled, Err(EngineError::NotFound { .. } | EngineError::Unavailable { .. }));
     assert!(expected, "{pulled:?}");
+}
+
+pub async fn an_image_gets_another_name<E: Engine>(ground: &Ground<E>) {
+    let [image, name, missing] = ["1", "2", "3"].map(|tag| {
+        format!("evenkeel-test/named-{}:{tag}", ground.stack)
+            .parse::<evenkeel::model::image::ImageRef>()
+            .unwrap()
+    });
+    let empty = tar::Builder::new(Vec::new()).into_inner().unwrap();
+    ground.engine.import_image(&image, empty, &evenkeel::engine::ImportConfig::default()).await.unwrap();
+    // Once more is no error.
+    for _ in 0..2 {
+        ground.engine.tag_image(&image, &name).await.unwrap();
+    }
+    let [by_image, by_name] = [&image, &name].map(ToString::to_string);
+    let by_name = ground.engine.inspect_image(&by_name).await.unwrap().unwrap();
+    assert_eq!(by_name.id, ground.engine.inspect_image(&by_image).await.unwrap().unwrap().id);
+    assert_eq!(by_name.repo_digests, [].into(), "it was only made here");
+    let refused = ground.engine.tag_image(&missing, &name).await;
+    assert!(matches!(refused, Err(evenkeel::engine::EngineError::NotFound { .. })), "{refused:?}");
+    for name in [image, name] {
+        ground.engine.remove_image(&name).await.unwrap();
+    }
 }

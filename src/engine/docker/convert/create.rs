@@ -8,10 +8,10 @@ use bollard::models::{
     NetworkingConfig, ResourcesUlimits, RestartPolicy as ApiRestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::{Unreadable, health, mounts, networks, ports, signed};
+use super::{Unreadable, devices, health, limits, mounts, namespaces, networks, ports, signed};
 use crate::engine::{CreateContainer, UpdateContainer};
 use crate::model::name::{NetworkId, NetworkName};
-use crate::model::spec::{Attachment, ContainerSpec, Logging, Resources, RestartPolicy};
+use crate::model::spec::{Attachment, ContainerSpec, Logging, RestartPolicy, Runtime};
 use crate::model::text::Text;
 
 /// How the networks of a container are given to the engine.
@@ -45,6 +45,7 @@ pub(in crate::engine::docker) fn body(
         user: spec.user.clone(),
         working_dir: spec.working_dir.clone(),
         hostname: spec.hostname.clone(),
+        domainname: spec.domainname.clone(),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: spec.stop_grace.map(whole_seconds),
         tty: Some(spec.tty),
@@ -59,23 +60,15 @@ pub(in crate::engine::docker) fn body(
 pub(in crate::engine::docker) fn further_networks(
     request: &CreateContainer,
 ) -> Result<Vec<(NetworkId, Attachment)>, Unreadable> {
-    let further = request.spec.networks.iter().skip(1);
+    let first = first_attachment(&request.spec).map(|(name, _)| name);
+    let further = request.spec.networks.iter().filter(|(name, _)| Some(*name) != first);
     further.map(|(name, attachment)| Ok((network_id(request, name)?.clone(), attachment.clone()))).collect()
 }
 
 /// The body of an update.
 pub(in crate::engine::docker) fn update(update: &UpdateContainer) -> ContainerUpdateBody {
     let UpdateContainer { restart, resources } = update;
-    let Resources { memory, memory_reservation, nano_cpus, pids } = resources;
-    ContainerUpdateBody {
-        restart_policy: (*restart).map(restart_policy),
-        memory: memory.map(signed),
-        memory_swap: memory.map(memory_and_swap),
-        memory_reservation: memory_reservation.map(signed),
-        nano_cpus: nano_cpus.map(signed),
-        pids_limit: pids.map(signed),
-        ..ContainerUpdateBody::default()
-    }
+    ContainerUpdateBody { restart_policy: (*restart).map(restart_policy), ..limits::update(resources) }
 }
 
 /// The whole seconds that `duration` needs: the API knows no parts of a second.
@@ -84,11 +77,23 @@ pub(in crate::engine::docker) fn whole_seconds(duration: Duration) -> i64 {
     signed(duration.as_secs().saturating_add(more))
 }
 
+/// Whether an engine says with `warning` that it leaves out what was asked for. There is no code for it, only words,
+/// which are the same in all engines: `Your kernel does not support … discarded`.
+pub(in crate::engine::docker) fn is_refusal(warning: &str) -> bool {
+    let warning = warning.to_ascii_lowercase();
+    warning.contains("does not support") && warning.contains("discarded")
+}
+
 type Named<'a> = (&'a NetworkName, &'a NetworkId);
 
 fn first_network(request: &CreateContainer) -> Result<Option<Named<'_>>, Unreadable> {
-    let Some(name) = request.spec.networks.keys().next() else { return Ok(None) };
+    let Some((name, _)) = first_attachment(&request.spec) else { return Ok(None) };
     Ok(Some((name, network_id(request, name)?)))
+}
+
+/// The network that becomes the network mode: the one that says so, else the first by name.
+fn first_attachment(spec: &ContainerSpec) -> Option<(&NetworkName, &Attachment)> {
+    spec.networks.iter().find(|(_, attachment)| attachment.first).or_else(|| spec.networks.iter().next())
 }
 
 fn network_id<'a>(request: &'a CreateContainer, name: &NetworkName) -> Result<&'a NetworkId, Unreadable> {
@@ -100,7 +105,7 @@ fn networking(spec: &ContainerSpec, first: Option<Named<'_>>, joining: Joining) 
     let endpoints: BTreeMap<String, EndpointSettings> = match joining {
         // Names aren't unique on these engines; Docker replaces the id by the name when it stores this.
         Joining::FirstOnly => {
-            let attachment = spec.networks.values().next()?;
+            let (_, attachment) = first_attachment(spec)?;
             BTreeMap::from([(first.to_string(), networks::endpoint(attachment))])
         }
         Joining::AllAtOnce => {
@@ -111,12 +116,13 @@ fn networking(spec: &ContainerSpec, first: Option<Named<'_>>, joining: Joining) 
 }
 
 fn host_config(spec: &ContainerSpec, network: Option<&NetworkId>) -> Result<HostConfig, Unreadable> {
-    let Resources { memory, memory_reservation, nano_cpus, pids } = &spec.resources;
+    let mounted = mounts::to_api(&spec.mounts)?;
     let strings = |set: &std::collections::BTreeSet<String>| Some(set.iter().cloned().collect());
-    Ok(HostConfig {
-        network_mode: Some(network.map_or_else(|| "none".to_owned(), ToString::to_string)),
+    let mut host = HostConfig {
         port_bindings: Some(ports::bindings(&spec.ports)),
-        mounts: Some(mounts::to_api(&spec.mounts)?),
+        mounts: Some(mounted.mounts),
+        binds: Some(mounted.binds),
+        tmpfs: Some(mounted.tmpfs.into_iter().collect()),
         restart_policy: Some(restart_policy(spec.restart)),
         init: spec.init,
         readonly_rootfs: Some(spec.read_only),
@@ -126,16 +132,42 @@ fn host_config(spec: &ContainerSpec, network: Option<&NetworkId>) -> Result<Host
         security_opt: strings(&spec.security_opt),
         extra_hosts: Some(spec.extra_hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect()),
         dns: Some(spec.dns.clone()),
+        dns_search: Some(spec.dns_search.clone()),
+        dns_options: strings(&spec.dns_options),
         sysctls: Some(spec.sysctls.clone().into_iter().collect()),
         ulimits: Some(ulimits(spec)),
         shm_size: spec.shm_size.map(signed),
         log_config: spec.logging.as_ref().map(logging),
-        memory: memory.map(signed),
-        memory_reservation: memory_reservation.map(signed),
-        nano_cpus: nano_cpus.map(signed),
-        pids_limit: pids.map(signed),
         ..HostConfig::default()
-    })
+    };
+    limits::to_api(&spec.resources, &spec.block_io, &mut host);
+    namespaces::to_api(&spec.namespaces, network, &mut host)?;
+    devices::to_api(&spec.devices, &mut host);
+    runtime(&spec.runtime, &mut host);
+    Ok(host)
+}
+
+fn runtime(runtime: &Runtime, host: &mut HostConfig) {
+    let Runtime {
+        name,
+        groups,
+        cgroup_parent,
+        oom_kill_disable,
+        oom_score_adj,
+        swappiness,
+        storage,
+        annotations,
+    } = runtime;
+    host.runtime.clone_from(name);
+    host.group_add = Some(groups.iter().cloned().collect());
+    host.cgroup_parent.clone_from(cgroup_parent);
+    // Engines without it warn even of an explicit no.
+    host.oom_kill_disable = oom_kill_disable.then_some(true);
+    host.oom_score_adj = Some(*oom_score_adj);
+    host.memory_swappiness = swappiness.map(signed);
+    host.storage_opt = (!storage.is_empty()).then(|| storage.clone().into_iter().collect());
+    // Engines before API 1.43 don't know them; the planner has refused them there.
+    host.annotations = (!annotations.is_empty()).then(|| annotations.clone().into_iter().collect());
 }
 
 fn ulimits(spec: &ContainerSpec) -> Vec<ResourcesUlimits> {
@@ -160,12 +192,6 @@ fn restart_policy(policy: RestartPolicy) -> ApiRestartPolicy {
         RestartPolicy::OnFailure(most) => (RestartPolicyNameEnum::ON_FAILURE, most),
     };
     ApiRestartPolicy { name: Some(name), maximum_retry_count: most.map(i64::from) }
-}
-
-/// Docker's own default for memory and swap together. An update of the memory alone is refused when it goes above
-/// what was set for both, so both are set as a creation would.
-fn memory_and_swap(memory: u64) -> i64 {
-    signed(memory.saturating_mul(2))
 }
 
 fn words(words: &[Text]) -> Vec<String> {

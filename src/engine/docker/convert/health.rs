@@ -10,7 +10,7 @@ use crate::model::text::Text;
 
 /// The API's form. Zero and empty mean "as the image says" there.
 pub(in crate::engine::docker) fn to_api(check: &Healthcheck) -> HealthConfig {
-    let Healthcheck { test, interval, timeout, start_period, retries } = check;
+    let Healthcheck { test, interval, timeout, start_period, start_interval, retries } = check;
     HealthConfig {
         test: test.as_ref().map(|test| match test {
             HealthTest::Disabled => vec!["NONE".to_owned()],
@@ -24,7 +24,7 @@ pub(in crate::engine::docker) fn to_api(check: &Healthcheck) -> HealthConfig {
         timeout: timeout.map(nanoseconds),
         start_period: start_period.map(nanoseconds),
         retries: retries.map(i64::from),
-        start_interval: None,
+        start_interval: start_interval.map(nanoseconds),
     }
 }
 
@@ -36,10 +36,10 @@ pub(in crate::engine::docker) fn from_api(config: HealthConfig) -> Option<Health
         interval: duration(config.interval),
         timeout: duration(config.timeout),
         start_period: duration(config.start_period),
+        start_interval: duration(config.start_interval),
         retries: super::limit(config.retries).and_then(|retries| u32::try_from(retries).ok()),
     };
-    let silent = Healthcheck { test: None, interval: None, timeout: None, start_period: None, retries: None };
-    (check != silent).then_some(check)
+    (check != Healthcheck::default()).then_some(check)
 }
 
 fn test(words: Vec<String>) -> Option<HealthTest> {

@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerConfig, ContainerInspectResponse, ContainerState as ApiState, ContainerStateStatusEnum,
-    HealthStatusEnum, HostConfig, RestartPolicy as ApiRestartPolicy, RestartPolicyNameEnum,
+    HealthStatusEnum, HostConfig, OciPlatform, RestartPolicy as ApiRestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::networks::{Joined, joined};
-use super::{Unreadable, filled, health, key_and_value, limit, mounts, ports, sorted};
+use super::{
+    Unreadable, devices, filled, health, key_and_value, limit, limits, mounts, namespaces, ports, sorted,
+};
 use crate::model::label;
 use crate::model::live::{ContainerState, Health, LiveContainer, Status};
-use crate::model::name::{ContainerId, Instance};
-use crate::model::spec::{ContainerSpec, Logging, Resources, RestartPolicy, Ulimit};
+use crate::model::name::ContainerId;
+use crate::model::platform::Platform;
+use crate::model::spec::{ContainerSpec, Logging, RestartPolicy, Runtime, Ulimit};
 use crate::model::text::Text;
 
-/// Reads a container of Evenkeel.
+/// Reads a container.
 ///
 /// # Errors
-/// Says which part of the answer is missing or makes no sense, or that the labels of Evenkeel are missing.
+/// Says which part of the answer is missing or makes no sense, or that a container of Evenkeel lacks one of its labels.
 pub(in crate::engine::docker) fn container(
     answer: ContainerInspectResponse,
 ) -> Result<LiveContainer, Unreadable> {
@@ -28,19 +31,25 @@ pub(in crate::engine::docker) fn container(
     let host = answer.host_config.ok_or("the answer has no host configuration")?;
     let labels = sorted(config.labels.clone());
     let endpoints = answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-    let Joined { networks, addresses } = joined(endpoints, &id)?;
+    let namespaces = namespaces::from_api(&host)?;
+    let Joined { networks, addresses, endpoints } = joined(endpoints, &id, host.network_mode.as_deref())?;
     let mut spec = spec(config, &host)?;
     spec.networks = networks;
+    spec.namespaces = namespaces;
     spec.mounts = mounts::from_api(answer.mounts.unwrap_or_default(), &host)?;
+    spec.platform = answer.image_manifest_descriptor.and_then(|image| image.platform).and_then(platform);
+    let name = parsed(answer.name.map(|name| name.trim_start_matches('/').to_owned()), "name")?;
+    let (instance, deploy) = label::identity(&labels, (&id, &name))?;
     Ok(LiveContainer {
-        name: parsed(answer.name.map(|name| name.trim_start_matches('/').to_owned()), "name")?,
-        instance: instance(&labels)?,
-        deploy: parsed(labels.get(label::DEPLOY).cloned(), label::DEPLOY)?,
+        name,
+        instance,
+        deploy,
         image: parsed(answer.image, "image id")?,
         state: state(answer.state.ok_or("the answer has no state")?, answer.restart_count),
         id,
         spec,
         addresses,
+        endpoints,
     })
 }
 
@@ -50,14 +59,6 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
 ) -> Result<T, Unreadable> {
     let text = text.ok_or_else(|| format!("the container has no {what}"))?;
     text.parse().map_err(|error| format!("{error}"))
-}
-
-fn instance(labels: &BTreeMap<String, String>) -> Result<Instance, Unreadable> {
-    let number = labels.get(label::INSTANCE).and_then(|number| number.parse().ok());
-    Ok(Instance {
-        service: parsed(labels.get(label::SERVICE).cloned(), label::SERVICE)?,
-        number: number.ok_or_else(|| format!("the label {} is no number", label::INSTANCE))?,
-    })
 }
 
 fn state(state: ApiState, restarts: Option<i64>) -> ContainerState {
@@ -109,6 +110,7 @@ fn spec(config: ContainerConfig, host: &HostConfig) -> Result<ContainerSpec, Unr
         user: filled(config.user),
         working_dir: filled(config.working_dir),
         hostname: filled(config.hostname),
+        domainname: filled(config.domainname),
         stop_signal: filled(config.stop_signal),
         stop_grace: limit(config.stop_timeout).map(Duration::from_secs),
         tty: config.tty == Some(true),
@@ -117,8 +119,13 @@ fn spec(config: ContainerConfig, host: &HostConfig) -> Result<ContainerSpec, Unr
     })
 }
 
+/// Only newer engines with images in containerd tell it of a container. Of the others the image tells it.
+fn platform(found: OciPlatform) -> Option<Platform> {
+    let (os, architecture) = filled(found.os).zip(filled(found.architecture))?;
+    Some(Platform::of(&os, &architecture, filled(found.variant).as_deref()))
+}
+
 fn host_part(image: crate::model::image::ImageRef, host: &HostConfig) -> ContainerSpec {
-    let set = |list: &Option<Vec<String>>| list.iter().flatten().cloned().collect();
     ContainerSpec {
         restart: restart(host.restart_policy.as_ref()),
         init: host.init,
@@ -126,20 +133,37 @@ fn host_part(image: crate::model::image::ImageRef, host: &HostConfig) -> Contain
         privileged: host.privileged == Some(true),
         cap_add: host.cap_add.iter().flatten().map(|name| capability(name)).collect(),
         cap_drop: host.cap_drop.iter().flatten().map(|name| capability(name)).collect(),
-        security_opt: set(&host.security_opt),
+        security_opt: set(host.security_opt.as_ref()),
         extra_hosts: host.extra_hosts.iter().flatten().filter_map(|line| extra_host(line)).collect(),
         dns: host.dns.clone().unwrap_or_default(),
+        dns_search: host.dns_search.clone().unwrap_or_default(),
+        dns_options: set(host.dns_options.as_ref()),
         sysctls: sorted(host.sysctls.clone()),
         ulimits: ulimits(host),
         shm_size: limit(host.shm_size),
         logging: logging(host),
-        resources: Resources {
-            memory: limit(host.memory),
-            memory_reservation: limit(host.memory_reservation),
-            nano_cpus: limit(host.nano_cpus),
-            pids: limit(host.pids_limit),
-        },
+        resources: limits::resources(host),
+        block_io: limits::block_io(host),
+        devices: devices::from_api(host),
+        runtime: runtime(host),
         ..ContainerSpec::of_image(image)
+    }
+}
+
+fn set(list: Option<&Vec<String>>) -> BTreeSet<String> {
+    list.into_iter().flatten().cloned().collect()
+}
+
+fn runtime(host: &HostConfig) -> Runtime {
+    Runtime {
+        name: filled(host.runtime.clone()),
+        groups: set(host.group_add.as_ref()),
+        cgroup_parent: filled(host.cgroup_parent.clone()),
+        oom_kill_disable: host.oom_kill_disable == Some(true),
+        oom_score_adj: host.oom_score_adj.unwrap_or_default(),
+        swappiness: limit(host.memory_swappiness),
+        storage: sorted(host.storage_opt.clone()),
+        annotations: sorted(host.annotations.clone()),
     }
 }
 

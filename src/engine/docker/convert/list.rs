@@ -1,5 +1,7 @@
 //! One entry of the list of containers.
 
+use std::collections::BTreeMap;
+
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 
 use super::{Unreadable, ports};
@@ -22,7 +24,7 @@ pub(in crate::engine::docker) fn listed(summary: ContainerSummary) -> Result<Lis
         Some(name) => name,
         None => id.short().parse().map_err(|error| format!("{error}"))?,
     };
-    let labels = summary.labels.unwrap_or_default();
+    let labels: BTreeMap<_, _> = super::sorted(summary.labels);
     let holds_ports = matches!(
         summary.state,
         Some(
@@ -34,5 +36,13 @@ pub(in crate::engine::docker) fn listed(summary: ContainerSummary) -> Result<Lis
     );
     let ports = summary.ports.filter(|_| holds_ports).unwrap_or_default();
     let stack = labels.get(label::STACK).and_then(|stack| stack.parse().ok());
-    Ok(ListedContainer { id, summary: OtherContainer { name, stack, ports: ports::held(ports) } })
+    let bound = |point: bollard::models::MountPoint| {
+        point.source.filter(|_| point.typ.as_deref().is_none_or(|kind| kind == "bind"))
+    };
+    let binds = summary.mounts.into_iter().flatten().filter_map(bound).collect();
+    let origin = label::compose_origin(&labels);
+    Ok(ListedContainer {
+        id,
+        summary: OtherContainer { name, stack, origin, ports: ports::held(ports), binds },
+    })
 }

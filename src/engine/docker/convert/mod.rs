@@ -5,15 +5,20 @@
 //! a real engine, field by field.
 
 pub(super) mod create;
+mod devices;
 pub(super) mod health;
 pub(super) mod inspect;
+mod limits;
 pub(super) mod list;
 pub(super) mod mounts;
+mod namespaces;
 pub(super) mod networks;
 pub(super) mod objects;
 pub(super) mod ports;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traps;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -10,25 +10,48 @@ use super::{Unreadable, filled, health, key_and_value, sorted};
 use crate::model::label;
 use crate::model::live::{LiveImage, LiveNetwork, LiveVolume};
 use crate::model::name::{ImageId, StackName};
+use crate::model::platform::Platform;
 use crate::model::spec::{AddressPool, NetworkSpec, VolumeSpec};
+
+/// The name of Docker's own driver for addresses.
+const DEFAULT_IPAM: &str = "default";
 
 /// The body that creates a network.
 pub(in crate::engine::docker) fn network_body(spec: &NetworkSpec) -> NetworkCreateRequest {
-    let NetworkSpec { name, external: _, driver, options, pools, internal, attachable, ipv6, labels } = spec;
+    let NetworkSpec {
+        name,
+        external: _,
+        driver,
+        options,
+        ipam_driver,
+        ipam_options,
+        pools,
+        internal,
+        attachable,
+        ipv4,
+        ipv6,
+        labels,
+    } = spec;
     let pool = |pool: &AddressPool| IpamConfig {
         subnet: Some(pool.subnet.clone()),
         gateway: pool.gateway.clone(),
         ip_range: pool.ip_range.clone(),
-        auxiliary_addresses: None,
+        auxiliary_addresses: (!pool.reserved.is_empty()).then(|| pool.reserved.clone().into_iter().collect()),
     };
-    let ipam = Ipam { driver: None, config: Some(pools.iter().map(pool).collect()), options: None };
+    let has_ipam = !pools.is_empty() || ipam_driver.is_some() || !ipam_options.is_empty();
+    let ipam = Ipam {
+        driver: ipam_driver.clone(),
+        config: Some(pools.iter().map(pool).collect()),
+        options: (!ipam_options.is_empty()).then(|| ipam_options.clone().into_iter().collect()),
+    };
     NetworkCreateRequest {
         name: name.to_string(),
         driver: driver.clone(),
         options: Some(options.clone().into_iter().collect()),
-        ipam: (!pools.is_empty()).then_some(ipam),
+        ipam: has_ipam.then_some(ipam),
         internal: Some(*internal),
         attachable: Some(*attachable),
+        enable_ipv4: *ipv4,
         enable_ipv6: Some(*ipv6),
         labels: Some(labels.clone().into_iter().collect()),
         ..NetworkCreateRequest::default()
@@ -38,7 +61,7 @@ pub(in crate::engine::docker) fn network_body(spec: &NetworkSpec) -> NetworkCrea
 /// Reads a network.
 pub(in crate::engine::docker) fn network(network: Network) -> Result<LiveNetwork, Unreadable> {
     let labels = sorted(network.labels);
-    let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let ipam = network.ipam.unwrap_or_default();
     Ok(LiveNetwork {
         id: required(network.id, "network id")?,
         stack: stack(&labels),
@@ -47,9 +70,12 @@ pub(in crate::engine::docker) fn network(network: Network) -> Result<LiveNetwork
             external: false,
             driver: filled(network.driver),
             options: sorted(network.options),
-            pools: pools.into_iter().filter_map(pool).collect(),
+            ipam_driver: filled(ipam.driver).filter(|driver| driver != DEFAULT_IPAM),
+            ipam_options: sorted(ipam.options),
+            pools: ipam.config.into_iter().flatten().filter_map(pool).collect(),
             internal: network.internal == Some(true),
             attachable: network.attachable == Some(true),
+            ipv4: network.enable_ipv4,
             ipv6: network.enable_ipv6 == Some(true),
             labels,
         },
@@ -61,6 +87,7 @@ fn pool(config: IpamConfig) -> Option<AddressPool> {
         subnet: filled(config.subnet)?,
         gateway: filled(config.gateway),
         ip_range: filled(config.ip_range),
+        reserved: sorted(config.auxiliary_addresses),
     })
 }
 
@@ -94,13 +121,30 @@ pub(in crate::engine::docker) fn volume(volume: Volume) -> Result<LiveVolume, Un
 /// Reads an image.
 pub(in crate::engine::docker) fn image(answer: ImageInspect) -> Result<LiveImage, Unreadable> {
     let id: ImageId = required(answer.id, "image id")?;
-    let Some(config) = answer.config else { return Ok(LiveImage::bare(id)) };
+    let platform = filled(answer.os).zip(filled(answer.architecture));
+    let bare = LiveImage {
+        // `<none>@<none>` stands where there is none.
+        repo_digests: answer
+            .repo_digests
+            .into_iter()
+            .flatten()
+            .filter_map(|text| text.parse().ok())
+            .collect(),
+        tagged_at: answer
+            .metadata
+            .and_then(|metadata| filled(metadata.last_tag_time))
+            // Go's zero time means never.
+            .filter(|time| !time.starts_with("0001-"))
+            .unwrap_or_default(),
+        platform: platform.map(|(os, of)| Platform::of(&os, &of, filled(answer.variant).as_deref())),
+        ..LiveImage::bare(id)
+    };
+    let Some(config) = answer.config else { return Ok(bare) };
     let environment = config.env.into_iter().flatten().map(|entry| {
         let (key, value) = key_and_value(&entry);
         (key.to_owned(), value.to_owned())
     });
     Ok(LiveImage {
-        id,
         command: config.cmd.unwrap_or_default(),
         entrypoint: config.entrypoint.unwrap_or_default(),
         environment: environment.collect(),
@@ -111,6 +155,7 @@ pub(in crate::engine::docker) fn image(answer: ImageInspect) -> Result<LiveImage
         user: config.user.unwrap_or_default(),
         working_dir: config.working_dir.unwrap_or_default(),
         stop_signal: filled(config.stop_signal),
+        ..bare
     })
 }
 

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, EndpointSettings,
-    MountPoint, NetworkSettings,
+    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerState, DeviceMapping,
+    EndpointSettings, MountPoint, NetworkSettings,
 };
 
 use super::create::{self, Joining};
 use super::inspect;
-use crate::engine::CreateContainer;
+use crate::engine::{CreateContainer, UpdateContainer};
 use crate::model::label;
 use crate::model::live::Status;
 use crate::model::name::{Instance, NetworkId, NetworkName};
 use crate::model::spec::{
-    Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, Logging, Mount, MountSource,
-    Protocol, PublishedPort, Resources, RestartPolicy, Ulimit,
+    Attachment, BlockIo, ContainerPort, ContainerSpec, Device, DeviceRequest, Devices, HealthTest,
+    Healthcheck, HostPort, Logging, Mount, MountSource, Namespace, Namespaces, Peer, Protocol, PublishedPort,
+    Resources, RestartPolicy, Runtime, Swap, Ulimit,
 };
 use crate::model::text::Text;
 
@@ -30,9 +31,11 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn everything() -> ContainerSpec {
     let texts = |words: &[&str]| words.iter().map(|word| Text::sensitive(*word)).collect::<Vec<_>>();
     let port = |number| ContainerPort { number, protocol: Protocol::Tcp };
-    let mount = |source, read_only| Mount { source, read_only };
+    let mount = |source, read_only| Mount { read_only, ..Mount::of(source) };
     ContainerSpec {
         image: "ghcr.io/a/b:1".parse().unwrap(),
+        // Said beside the body, as a parameter of the call.
+        platform: None,
         command: Some(texts(&["serve", "a b"])),
         entrypoint: Some(Vec::new()),
         environment: [("A".to_owned(), Text::sensitive("x=y")), ("B".to_owned(), Text::sensitive(""))].into(),
@@ -57,11 +60,13 @@ fn everything() -> ContainerSpec {
             interval: Some(Duration::from_millis(1500)),
             timeout: Some(Duration::from_secs(2)),
             start_period: Some(Duration::from_secs(3)),
+            start_interval: Some(Duration::from_millis(500)),
             retries: Some(4),
         }),
         user: Some("1000:1000".to_owned()),
         working_dir: Some("/app".to_owned()),
         hostname: Some("web".to_owned()),
+        domainname: Some("example.org".to_owned()),
         restart: RestartPolicy::OnFailure(Some(3)),
         stop_signal: Some("SIGINT".to_owned()),
         stop_grace: Some(Duration::from_secs(75)),
@@ -75,16 +80,84 @@ fn everything() -> ContainerSpec {
         security_opt: ["no-new-privileges:true".to_owned()].into(),
         extra_hosts: [("six".to_owned(), "2001:db8::1".to_owned())].into(),
         dns: vec!["9.9.9.9".to_owned(), "1.1.1.1".to_owned()],
+        dns_search: vec!["b.example".to_owned(), "a.example".to_owned()],
+        dns_options: ["ndots:2".to_owned()].into(),
         sysctls: map(&[("net.core.somaxconn", "1024")]),
         ulimits: [("core".to_owned(), Ulimit { soft: -1, hard: -1 })].into(),
         shm_size: Some(128 << 20),
         logging: Some(Logging { driver: "local".to_owned(), options: map(&[("max-size", "10m")]) }),
-        resources: Resources {
-            memory: Some(4 << 30),
-            memory_reservation: Some(1 << 30),
-            nano_cpus: Some(1_500_000_000),
-            pids: Some(200),
-        },
+        resources: resources(),
+        block_io: block_io(),
+        namespaces: namespaces(),
+        devices: devices(),
+        runtime: runtime(),
+    }
+}
+
+fn resources() -> Resources {
+    Resources {
+        memory: Some(4 << 30),
+        memory_reservation: Some(1 << 30),
+        memory_swap: Some(Swap::Unlimited),
+        nano_cpus: Some(1_500_000_000),
+        cpu_shares: Some(512),
+        cpu_period: Some(50_000),
+        cpu_quota: Some(25_000),
+        cpu_rt_period: Some(1_000_000),
+        cpu_rt_runtime: Some(900_000),
+        cpuset: Some("0-1".to_owned()),
+        block_io_weight: Some(300),
+        pids: Some(200),
+    }
+}
+
+fn block_io() -> BlockIo {
+    BlockIo {
+        weights: [("/dev/sda".to_owned(), 400)].into(),
+        read_bps: [("/dev/sda".to_owned(), 1 << 20)].into(),
+        write_bps: [("/dev/sda".to_owned(), 2 << 20)].into(),
+        read_iops: [("/dev/sda".to_owned(), 100)].into(),
+        write_iops: [("/dev/sda".to_owned(), 200)].into(),
+    }
+}
+
+fn namespaces() -> Namespaces {
+    Namespaces {
+        network: None,
+        ipc: Some(Namespace::Shareable),
+        pid: Some(Namespace::Host),
+        uts: Some(Namespace::Host),
+        users: Some(Namespace::Host),
+        cgroup: Some(Namespace::Private),
+    }
+}
+
+fn runtime() -> Runtime {
+    Runtime {
+        name: Some("runsc".to_owned()),
+        groups: ["audio".to_owned()].into(),
+        cgroup_parent: Some("/batch".to_owned()),
+        oom_kill_disable: true,
+        oom_score_adj: -500,
+        swappiness: Some(60),
+        storage: map(&[("size", "20G")]),
+        annotations: map(&[("org.example.hint", "x")]),
+    }
+}
+
+fn devices() -> Devices {
+    let device = Device { source: "/dev/null".to_owned(), permissions: "rw".to_owned() };
+    let request = DeviceRequest {
+        driver: Some("nvidia".to_owned()),
+        count: 0,
+        ids: ["0".to_owned(), "1".to_owned()].into(),
+        capabilities: ["gpu".to_owned(), "compute".to_owned()].into(),
+        options: map(&[("virtualization", "false")]),
+    };
+    Devices {
+        paths: [("/dev/nothing".to_owned(), device)].into(),
+        rules: ["c 1:3 mr".to_owned()].into(),
+        requests: vec![request],
     }
 }
 
@@ -166,7 +239,7 @@ fn what_cannot_be_said_to_docker_is_told() {
     assert_eq!(create::body(&unknown, Joining::AllAtOnce).unwrap_err(), "the network a_net has no id");
     let mut spec = everything();
     let source = MountSource::Repository(crate::model::spec::ContentDigest("12".to_owned()));
-    spec.mounts.insert("/x".to_owned(), Mount { source, read_only: true });
+    spec.mounts.insert("/x".to_owned(), Mount { read_only: true, ..Mount::of(source) });
     assert!(create::body(&request(spec), Joining::AllAtOnce).unwrap_err().contains("/x"));
 }
 
@@ -201,6 +274,71 @@ fn what_docker_adds_by_itself_is_not_taken_for_declared() {
 }
 
 #[test]
+fn every_namespace_is_read_back() {
+    let peer = Namespace::Of(Peer::Id(ID.parse().unwrap()));
+    for namespace in [Namespace::None, Namespace::Host, Namespace::Bridge, peer.clone()] {
+        let mut spec = everything();
+        spec.networks.clear();
+        spec.namespaces.network = Some(namespace.clone());
+        spec.namespaces.ipc = Some(peer.clone());
+        spec.namespaces.pid = Some(peer.clone());
+        let body = create::body(&request(spec.clone()), Joining::FirstOnly).unwrap();
+        let mut answer = answer(body);
+        // Docker lists its own networks among those that are joined.
+        let own = [(namespace.to_string(), EndpointSettings::default())].into();
+        if !matches!(namespace, Namespace::Of(_)) {
+            answer.network_settings =
+                Some(NetworkSettings { networks: Some(own), ..NetworkSettings::default() });
+        }
+        assert_eq!(inspect::container(answer).unwrap().spec, spec, "{namespace}");
+    }
+    let mut spec = everything();
+    spec.namespaces.pid = Some(Namespace::Of(Peer::Service("db".parse().unwrap())));
+    let unresolved = create::body(&request(spec), Joining::AllAtOnce).unwrap_err();
+    assert_eq!(unresolved, "`service:db` has no id");
+}
+
+#[test]
+fn trap_35_what_the_kernel_does_not_know_is_no_mere_warning() {
+    for warning in [
+        "Your kernel does not support memory swappiness capabilities, or the cgroup is not mounted. Memory swappiness discarded.",
+        "Your kernel does not support OomKillDisable. OomKillDisable discarded.",
+        "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.",
+    ] {
+        assert!(create::is_refusal(warning), "{warning}");
+    }
+    for warning in [
+        "Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
+        "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
+        "Published ports are discarded when using host network mode",
+    ] {
+        assert!(!create::is_refusal(warning), "{warning}");
+    }
+}
+
+#[test]
+fn trap_44_a_device_has_its_own_path_and_all_permissions_unless_said() {
+    let body = create::body(&request(everything()), Joining::AllAtOnce).unwrap();
+    let mut answer = answer(body);
+    let mapping = DeviceMapping { path_on_host: Some("/dev/fuse".to_owned()), ..DeviceMapping::default() };
+    answer.host_config.as_mut().unwrap().devices = Some(vec![mapping]);
+    let devices = inspect::container(answer).unwrap().spec.devices.paths;
+    let device = Device { source: "/dev/fuse".to_owned(), permissions: "rwm".to_owned() };
+    assert_eq!(devices, [("/dev/fuse".to_owned(), device)].into());
+}
+
+#[test]
+fn an_update_sets_memory_and_swap_together() {
+    let update = |resources: Resources| create::update(&UpdateContainer { restart: None, resources });
+    let memory = update(Resources { memory: Some(8 << 20), ..Resources::default() });
+    assert_eq!((memory.memory, memory.memory_swap), (Some(8 << 20), Some(16 << 20)));
+    let swap = Some(Swap::Unlimited);
+    let both = update(Resources { memory: Some(8 << 20), memory_swap: swap, ..Resources::default() });
+    assert_eq!(both.memory_swap, Some(-1));
+    assert_eq!(update(Resources { pids: Some(3), ..Resources::default() }).memory_swap, None);
+}
+
+#[test]
 fn capabilities_are_read_in_one_form() {
     let body = create::body(&request(everything()), Joining::AllAtOnce).unwrap();
     let mut answer = answer(body);
@@ -214,9 +352,20 @@ fn capabilities_are_read_in_one_form() {
 fn no_answer_makes_it_panic() {
     assert!(inspect::container(ContainerInspectResponse::default()).is_err());
     let mut foreign = answer(create::body(&request(everything()), Joining::AllAtOnce).unwrap());
-    foreign.config.as_mut().unwrap().labels = None;
-    let error = inspect::container(foreign).unwrap_err();
+    let labels = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    foreign.config.as_mut().unwrap().labels = Some(labels(&[("evenkeel.stack", "s")]));
+    let error = inspect::container(foreign.clone()).unwrap_err();
     assert_eq!(error, "the container has no evenkeel.service");
+    // One of nobody's is itself, and one of Compose's is who Compose says it is.
+    let mut instance = |pairs: &[(&str, &str)]| {
+        foreign.config.as_mut().unwrap().labels = Some(labels(pairs));
+        inspect::container(foreign.clone()).unwrap().instance.to_string()
+    };
+    assert_eq!(instance(&[]), "s-web-2-1");
+    let origin = ["project", "service", "container-number"].map(|name| format!("com.docker.compose.{name}"));
+    assert_eq!(instance(&[(&origin[0], "s"), (&origin[1], "web"), (&origin[2], "2")]), "web-2");
 }
 
 #[test]
