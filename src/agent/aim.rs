@@ -11,6 +11,7 @@ use super::reconcile::Reconciler;
 use super::said::Topic;
 use crate::apply::ledger::memory::Stable;
 use crate::apply::machine::{DeployError, Order};
+use crate::apply::registry::Registries;
 use crate::apply::{Outcome, StepFailure};
 use crate::engine::Engine;
 use crate::model::desired::Desired;
@@ -60,9 +61,14 @@ impl Trouble {
 
 impl<E: Engine> Reconciler<'_, E> {
     /// Plans for `desired`. What stands in the way of a plan is no trouble: it stays until something changes.
-    pub(super) async fn plan(&self, desired: &Desired) -> Result<Result<Plan, Refused>, Trouble> {
+    pub(super) async fn plan(
+        &self,
+        desired: &Desired,
+        registries: Registries,
+    ) -> Result<Result<Plan, Refused>, Trouble> {
         // Dropping it is fine: it only looks.
-        let Some(planned) = self.stop.run_until_cancelled(self.machine.plan(desired)).await else {
+        let Some(planned) = self.stop.run_until_cancelled(self.machine.plan(desired, registries)).await
+        else {
             return Err(Trouble { text: "stopped".to_owned(), what: None });
         };
         match planned {
@@ -108,8 +114,12 @@ impl<E: Engine> Reconciler<'_, E> {
                 plan.id
             ))));
         }
+        self.report(&plan);
         let is_repair = stable.as_ref().is_some_and(|stable| stable.desired == plan.desired);
         let is_on_record = is_repair && stable.is_some_and(|stable| stable.revision == plan.revision);
+        if is_on_record && let Some(why) = self.held(&plan)? {
+            return Ok(Some(Stays::Held(why)));
+        }
         if plan.is_empty() && is_on_record {
             self.attempts(aim).forget();
             return Ok(None);
@@ -118,6 +128,34 @@ impl<E: Engine> Reconciler<'_, E> {
             return Ok(Some(Stays::Told));
         }
         self.deploy(aim, desired, &plan, if is_repair { "drift" } else { "push" }).await
+    }
+
+    /// Why the stack is not brought back to what is on record: a deploy of something else is held half done, and to go
+    /// back is what a service of it doesn't want.
+    fn held(&self, plan: &Plan) -> Result<Option<String>, Trouble> {
+        let held = self.machine.ledger().held(&plan.stack).map_err(|error| Trouble::of(&error))?;
+        Ok(held.filter(|held| held.desired != plan.desired).map(|held| {
+            let why = held.failure.unwrap_or_default();
+            let (revision, id) = (held.revision, held.id);
+            format!(
+                "{revision} is held half done since deploy {id}: {why}; push a fix, or go back: `evenkeel rollback`"
+            )
+        }))
+    }
+
+    /// Tells what differs on the host and is left so.
+    fn report(&mut self, plan: &Plan) {
+        if plan.reported.is_empty() {
+            if self.said.is_over(Topic::Drift) {
+                info!("nothing differs any more that is only reported");
+            }
+            return;
+        }
+        let told: Vec<String> = plan.reported.iter().map(ToString::to_string).collect();
+        let text = told.join("; ");
+        if self.said.is_news(Topic::Drift, &text) {
+            warn!(drift = text, "reported, and left as it is");
+        }
     }
 
     async fn deploy(
@@ -135,6 +173,10 @@ impl<E: Engine> Reconciler<'_, E> {
             desired,
             expected: None,
             accepted: None,
+            registries: match aim {
+                Aim::Newest => Registries::Recall,
+                Aim::Stable => Registries::Leave,
+            },
             trigger: why,
             actor: ACTOR,
             progress: self.audience,
@@ -173,6 +215,15 @@ impl<E: Engine> Reconciler<'_, E> {
                 Err(Trouble::with(found.join("; "), &plan.desired))
             }
             Outcome::Failed { failure, .. } | Outcome::RolledBack { failure, .. } => {
+                self.failed(plan, &failure)
+            }
+            Outcome::Held { failure, .. } => {
+                if !self.stop.is_cancelled() {
+                    let text = format!("{failure}; held half done, for a service is not to be rolled back");
+                    if self.said.is_news(Topic::Host, &text) {
+                        error!(reason = text, "somebody must look at this host");
+                    }
+                }
                 self.failed(plan, &failure)
             }
             Outcome::RollbackFailed { failure, rollback, .. } => {

@@ -21,6 +21,8 @@ use crate::model::name::StackName;
 pub(super) struct Interest {
     /// The stack.
     stack: Option<StackName>,
+    /// Names of its containers: what was adopted bears no label of the stack.
+    containers: BTreeSet<String>,
     /// Names of its networks and volumes: their events don't say whose they are.
     shared: BTreeSet<String>,
 }
@@ -29,7 +31,15 @@ impl Interest {
     pub(super) fn of(desired: &Desired) -> Self {
         let networks = desired.networks.values().map(|network| network.name.to_string());
         let volumes = desired.volumes.values().map(|volume| volume.name.to_string());
-        Self { stack: Some(desired.stack.clone()), shared: networks.chain(volumes).collect() }
+        let containers = desired.services.values().flat_map(|service| {
+            let name = |instance| service.container_name(&desired.stack, &instance).ok();
+            service.instances().filter_map(name).map(|name| name.to_string())
+        });
+        Self {
+            stack: Some(desired.stack.clone()),
+            containers: containers.collect(),
+            shared: networks.chain(volumes).collect(),
+        }
     }
 
     /// How soon it is worth a look that `event` happened; absent if it can't mean that the stack is not as it should
@@ -38,6 +48,9 @@ impl Interest {
         let EngineEvent { kind, action, object, stack } = event;
         match kind.as_str() {
             "container" if stack.is_some() && *stack == self.stack => urgency_for_container(action),
+            "container" if stack.is_none() && self.containers.contains(object) => {
+                urgency_for_container(action)
+            }
             // Whatever happens to one that containers join or mount.
             "network" | "volume" if self.shared.contains(object) => urgency_for_shared(action),
             _ => None,
@@ -185,6 +198,7 @@ mod tests {
     fn only_what_may_harm_the_stack_is_heard_of() {
         let interest = Interest {
             stack: Some("auren-dev".parse().unwrap()),
+            containers: BTreeSet::from(["auren-dev-web-1".to_owned()]),
             shared: BTreeSet::from(["auren-dev_auren-network".to_owned()]),
         };
         let event = |kind: &str, action: &str, object: &str, stack: Option<&str>| EngineEvent {
@@ -196,6 +210,8 @@ mod tests {
         let (now, soon) = (Some(Urgency::Now), Some(Urgency::Soon));
         for (kind, action, object, stack, urgency) in [
             ("container", "die", "a", Some("auren-dev"), soon),
+            ("container", "die", "auren-dev-web-1", None, soon),
+            ("container", "die", "auren-dev-web-1", Some("other"), None),
             ("container", "destroy", "a", Some("auren-dev"), now),
             ("container", "health_status: unhealthy", "a", Some("auren-dev"), now),
             ("container", "health_status: healthy", "a", Some("auren-dev"), None),

@@ -40,6 +40,7 @@ mod branch;
 mod listen;
 mod reconcile;
 mod aim;
+mod soak;
 
 pub use trigger::Trigger;
 
@@ -136,7 +137,7 @@ pub async fn run<E: Engine>(
         match trigger {
             Trigger::SourceChanged => quiet(&source_changed).await,
             Trigger::HostChanged => quiet(&host_changed).await,
-            Trigger::Startup | Trigger::Poll | Trigger::FullLook | Trigger::Retry => {}
+            Trigger::Startup | Trigger::Poll | Trigger::FullLook | Trigger::Retry | Trigger::Watch => {}
         }
     }
     info!("stopped");

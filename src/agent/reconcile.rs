@@ -16,6 +16,7 @@ use super::schedule::{self, Attempts, Due, Wakeup};
 use super::{Audience, Follow, Happening, Trigger};
 use crate::apply::ledger::memory::Stable;
 use crate::apply::machine::Machine;
+use crate::apply::registry::Registries;
 use crate::engine::Engine;
 use crate::model::desired::Desired;
 use crate::model::name::StackName;
@@ -38,22 +39,26 @@ pub(super) struct Reconciler<'a, E> {
     ears: Option<Watch>,
     /// Whether the branch could be read the last time.
     is_readable: bool,
-    head: Option<Head>,
+    pub(super) head: Option<Head>,
     /// The stack, as the branch named it last.
     stack: Option<StackName>,
     /// The manifests of what was deployed last, by its commit.
     stable: Option<(String, Arc<Desired>)>,
     attempts: [Attempts; 2],
+    /// Whether this look asks registries. One for an event doesn't: repairs must not wait for them.
+    registries: Registries,
     poll: Instant,
     look: Instant,
+    /// When what is watched is looked at again.
+    pub(super) watch_at: Option<Instant>,
 }
 
 /// The newest commit.
 #[derive(Debug, Clone)]
-struct Head {
-    commit: String,
+pub(super) struct Head {
+    pub(super) commit: String,
     /// What it desires; absent where its manifests are wrong.
-    desired: Option<Arc<Desired>>,
+    pub(super) desired: Option<Arc<Desired>>,
     /// Digest of everything that it desires, once it was planned.
     digest: Option<DesiredDigest>,
     /// The commit that it is known to come after.
@@ -82,8 +87,10 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             stack: None,
             stable: None,
             attempts: Default::default(),
+            registries: Registries::Ask,
             poll: now,
             look: now,
+            watch_at: None,
         }
     }
 
@@ -95,7 +102,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
     /// When to look next if nothing else wakes the agent.
     pub(super) fn next_wakeup(&self) -> Wakeup {
         let retry = self.attempts.iter().filter_map(Attempts::again_at).min();
-        schedule::next_wakeup(&Due { poll: self.poll, look: self.look, retry })
+        schedule::next_wakeup(&Due { poll: self.poll, look: self.look, retry, watch: self.watch_at })
     }
 
     pub(super) fn attempts(&mut self, aim: Aim) -> &mut Attempts {
@@ -154,10 +161,18 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         if !is_new && !trigger.asks_host() || self.stop.is_cancelled() {
             return;
         }
-        self.look = Instant::now() + schedule::spread(self.follow.look, schedule::luck());
+        self.registries = match trigger {
+            Trigger::HostChanged | Trigger::Watch if !is_new => Registries::Recall,
+            _ => Registries::Ask,
+        };
+        let full = Instant::now() + schedule::spread(self.follow.look, schedule::luck());
+        self.look = if trigger == Trigger::Watch { self.look } else { full };
         let Some(stack) = self.stack.clone() else { return };
         if !self.recover(&stack).await {
             return;
+        }
+        if let Err(trouble) = self.soak(&stack).await {
+            return self.put_off(Aim::Stable, trouble);
         }
         match self.pursue(&stack).await {
             // Where something waits to be tried again, it isn't over.
@@ -168,6 +183,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             Err(_) if self.stop.is_cancelled() => {}
             Err((aim, trouble)) => self.put_off(aim, trouble),
         }
+        self.watch_on(&stack);
     }
 
     /// Aims at the newest commit, or else at what was deployed last.
@@ -202,12 +218,14 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         if let Some(why) = self.rewritten(&commit, stable.as_ref()).await? {
             return Ok(Some(Stays::Held(why)));
         }
+        // Where registries decide, the same commit may desire something else by now.
         if let Some(digest) = digest
+            && !desired.follows_registries()
             && let Some(why) = self.quarantine_of(stack, &digest)?
         {
             return Ok(Some(Stays::Held(why)));
         }
-        let planned = self.plan(&desired).await?;
+        let planned = self.plan(&desired, self.registries).await?;
         if let (Ok(plan), Some(head)) = (&planned, &mut self.head) {
             head.digest = Some(plan.desired.clone());
         }
@@ -228,7 +246,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
                 Err(why) => Some(Stays::Held(why)),
                 Ok(desired) => {
                     self.interest.send_replace(Interest::of(&desired));
-                    let planned = self.plan(&desired).await?;
+                    let planned = self.plan(&desired, Registries::Leave).await?;
                     self.bring(Aim::Stable, &desired, planned, Some(stable)).await?
                 }
             },
@@ -250,7 +268,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
     }
 
     /// The manifests of what was deployed last, or why they can't be had.
-    async fn stable_desired(&mut self, commit: &str) -> Result<Arc<Desired>, String> {
+    pub(super) async fn stable_desired(&mut self, commit: &str) -> Result<Arc<Desired>, String> {
         if let Some((_, desired)) = self.stable.as_ref().filter(|(known, _)| known == commit) {
             return Ok(Arc::clone(desired));
         }

@@ -17,6 +17,8 @@ pub(super) enum Topic {
     Repair,
     /// Why the host can't be asked or changed.
     Host,
+    /// What differs and is only reported.
+    Drift,
 }
 
 /// The last message of each topic.

@@ -22,6 +22,8 @@ pub(super) struct Due {
     pub(super) look: Instant,
     /// Something that failed is tried again.
     pub(super) retry: Option<Instant>,
+    /// What is watched is looked at.
+    pub(super) watch: Option<Instant>,
 }
 
 /// When the agent wakes by itself, and why.
@@ -35,9 +37,13 @@ pub(super) struct Wakeup {
 
 /// The first thing that is due. Of two at the same moment it is the one that looks at more.
 pub(super) fn next_wakeup(due: &Due) -> Wakeup {
-    let Due { poll, look, retry } = *due;
+    let Due { poll, look, retry, watch } = *due;
     let mut next = Wakeup { at: look, trigger: Trigger::FullLook };
-    let others = [retry.map(|at| (at, Trigger::Retry)), Some((poll, Trigger::Poll))];
+    let others = [
+        retry.map(|at| (at, Trigger::Retry)),
+        watch.map(|at| (at, Trigger::Watch)),
+        Some((poll, Trigger::Poll)),
+    ];
     for (at, trigger) in others.into_iter().flatten() {
         if at < next.at {
             next = Wakeup { at, trigger };
@@ -123,7 +129,10 @@ mod tests {
             poll: now + SECOND * poll,
             look: now + SECOND * look,
             retry: retry.map(|retry| now + SECOND * retry),
+            watch: None,
         };
+        let watched = Due { watch: Some(now + SECOND * 30), ..due(60, 300, None) };
+        assert_eq!(next_wakeup(&watched), Wakeup { at: now + SECOND * 30, trigger: Trigger::Watch });
         for (due, after, trigger) in [
             (due(60, 300, None), 60, Trigger::Poll),
             (due(60, 50, None), 50, Trigger::FullLook),

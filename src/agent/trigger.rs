@@ -17,13 +17,15 @@ pub enum Trigger {
     FullLook,
     /// Something failed that may succeed now.
     Retry,
+    /// What was deployed is being watched.
+    Watch,
 }
 
 impl Trigger {
     /// Whether the host must be looked at even if the branch says what it said before.
     pub(super) fn asks_host(self) -> bool {
         match self {
-            Self::Startup | Self::HostChanged | Self::FullLook | Self::Retry => true,
+            Self::Startup | Self::HostChanged | Self::FullLook | Self::Retry | Self::Watch => true,
             Self::SourceChanged | Self::Poll => false,
         }
     }
@@ -38,6 +40,7 @@ impl fmt::Display for Trigger {
             Self::Poll => "time to look at the branch",
             Self::FullLook => "time to look at everything",
             Self::Retry => "trying again",
+            Self::Watch => "a deploy is being watched",
         })
     }
 }

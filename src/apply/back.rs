@@ -12,10 +12,12 @@ use super::progress::Event;
 use super::secrets::Secrets;
 use super::step::{Made, Site};
 use super::words::Names;
-use super::{StepFailure, Tools, runner};
+use super::{StepFailure, Tools, off_the_loop, runner};
 use crate::engine::{Engine, EngineError, observe};
+use crate::model::adopted::Adopted;
 use crate::model::live::Live;
-use crate::plan::{OpenDeploy, rollback};
+use crate::plan::OpenDeploy;
+use crate::plan::rollback::{Held, Way, way};
 
 /// Pauses between the attempts to look at the host: an engine that restarts needs some seconds.
 const LOOK_PAUSES: [Duration; 5] = [
@@ -29,37 +31,51 @@ const LOOK_PAUSES: [Duration; 5] = [
 /// Pauses between the attempts of the whole way: what failed for a passing reason is tried again from a new look.
 const ROUND_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// Returns the stack to the checkpoint of `open`, as far as it can. What it can't is returned; nothing means all is as
-/// it was before.
+/// Where the way back has led.
+#[derive(Debug, Default)]
+pub(super) struct Back {
+    /// What of it failed; nothing means that all is as it was before, or as it is held.
+    pub(super) failures: Vec<StepFailure>,
+    /// What stays as it is, where the deploy is not rolled back.
+    pub(super) held: Option<Held>,
+}
+
+impl Back {
+    /// Whether it is to be gone again: what failed may succeed later.
+    pub(super) fn is_open(&self) -> bool {
+        self.failures.iter().any(|failure| failure.transient)
+    }
+}
+
+/// Returns the stack to the checkpoint of `open`, as far as it may and can.
 pub(super) async fn go_back<E: Engine>(
     engine: &E,
     tools: Tools<'_>,
     open: &OpenDeploy,
     secrets: &Secrets,
-) -> Vec<StepFailure> {
-    let mut failures = round(engine, tools, open, secrets).await;
+) -> Back {
+    let mut back = round(engine, tools, open, secrets).await;
     for pause in ROUND_PAUSES {
-        if !failures.iter().any(|failure| failure.transient) {
+        if !back.is_open() {
             break;
         }
         time::sleep(pause).await;
-        failures = round(engine, tools, open, secrets).await;
+        back = round(engine, tools, open, secrets).await;
     }
-    failures
+    back
 }
 
-async fn round<E: Engine>(
-    engine: &E,
-    tools: Tools<'_>,
-    open: &OpenDeploy,
-    secrets: &Secrets,
-) -> Vec<StepFailure> {
-    let live = match look(engine, open).await {
-        Ok(live) => live,
-        Err(error) => return vec![unseen(&error)],
+async fn round<E: Engine>(engine: &E, tools: Tools<'_>, open: &OpenDeploy, secrets: &Secrets) -> Back {
+    let adopted = match off_the_loop(|| tools.ledger.adopted(&open.stack)) {
+        Ok(adopted) => adopted,
+        Err(error) => return Back { failures: vec![unseen(&error)], held: None },
     };
-    let plan = rollback::rollback(open, &live);
-    tools.progress.event(Event::RollbackBegan { steps: plan.steps.len() });
+    let live = match look(engine, open, &adopted).await {
+        Ok(live) => live,
+        Err(error) => return Back { failures: vec![unseen(&error)], held: None },
+    };
+    let Way { plan, held } = way(open, &live, &tools.files.root().to_string_lossy());
+    tools.progress.event(Event::RollbackBegan { steps: plan.steps.len(), held: held.is_some() });
     let site = Site {
         engine,
         tools,
@@ -70,16 +86,17 @@ async fn round<E: Engine>(
         names: Names::of_live(&live),
         secrets: secrets.with_live(&live),
         made: Made::default(),
+        held: std::sync::Mutex::default(),
         // Nothing ends the way back: half of it is what must not be.
         halt: CancellationToken::new(),
         plan: None,
     };
-    runner::back(&site, &plan.steps).await.failures
+    Back { failures: runner::back(&site, &plan.steps).await.failures, held }
 }
 
-async fn look<E: Engine>(engine: &E, open: &OpenDeploy) -> Result<Live, EngineError> {
+async fn look<E: Engine>(engine: &E, open: &OpenDeploy, adopted: &Adopted) -> Result<Live, EngineError> {
     for pause in LOOK_PAUSES {
-        match observe::observe(engine, &open.stack, &BTreeSet::new()).await {
+        match observe::observe(engine, &open.stack, adopted, &BTreeSet::new()).await {
             Err(error) if error.is_transient() => {
                 warn!(%error, "the host can't be seen, looking again");
                 time::sleep(pause).await;
@@ -87,14 +104,14 @@ async fn look<E: Engine>(engine: &E, open: &OpenDeploy) -> Result<Live, EngineEr
             seen => return seen,
         }
     }
-    observe::observe(engine, &open.stack, &BTreeSet::new()).await
+    observe::observe(engine, &open.stack, adopted, &BTreeSet::new()).await
 }
 
-fn unseen(error: &EngineError) -> StepFailure {
+fn unseen(error: &dyn std::error::Error) -> StepFailure {
     StepFailure {
         what: "look at the host".to_owned(),
         instance: None,
-        cause: error.to_string(),
+        cause: super::words::chain(error),
         // Whatever it is, the way back is still to be gone.
         transient: true,
         log_tail: Vec::new(),

@@ -3,15 +3,17 @@
 //! Each content has a place of its own, named by its digest, and is never changed there: a new content is another
 //! place and another mount, so that no running container's file changes under it.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::model::desired::{ContentKind, FileContent, RepositoryContent};
+use crate::model::grant::FileAccess;
 use crate::model::spec::ContentDigest;
 use crate::model::tree::RepoPath;
+use crate::plan::grants::{self, FILE_NAME, Place};
 
 /// The folder in which contents are laid down, as `<root>/<digest>/<name>`.
 #[derive(Debug, Clone)]
@@ -35,6 +37,9 @@ pub enum FilesError {
     /// A name in the content could lead out of its place.
     #[error("`{0}` can't be laid down: it is not a plain path below its folder")]
     Name(String),
+    /// Another deploy has the lock.
+    #[error("another deploy has been discarding files for too long")]
+    Busy,
 }
 
 /// Name of a content whose path in the repository has none: the root itself.
@@ -68,9 +73,10 @@ impl FileStore {
         make_folder(&place)?;
         let target = place.join(name_of(content));
         match &content.kind {
-            ContentKind::File(file) => write_file(&target, file),
-            ContentKind::Folder(files) => write_folder(&target, files),
+            ContentKind::File(file) => write_file(&target, file)?,
+            ContentKind::Folder(files) => write_folder(&target, files)?,
         }
+        sync(&self.root)
     }
 
     /// What is laid down under `digest`, for showing how it differs from what is to come. Its path is only its name:
@@ -79,7 +85,7 @@ impl FileStore {
         let place = self.place(digest);
         let entries = match fs::read_dir(&place) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.read_config(digest),
             Err(source) => return Err(FilesError::Io { path: place, doing: "read", source }),
         };
         let mut names: Vec<_> = entries
@@ -100,6 +106,131 @@ impl FileStore {
         };
         Ok(Some(RepositoryContent { path: name.to_string_lossy().into_owned(), kind }))
     }
+}
+
+impl FileStore {
+    /// The config whose content has this digest, with whatever mode it was laid down.
+    fn read_config(&self, digest: &ContentDigest) -> Result<Option<RepositoryContent>, FilesError> {
+        let folder = self.root.join("configs");
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(None) };
+        let of_digest = |name: &std::ffi::OsString| {
+            name.to_str().and_then(|name| name.split_once('-')).is_some_and(|(known, _)| known == digest.0)
+        };
+        let mut names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+        let Some(name) = names.find(of_digest) else { return Ok(None) };
+        let path = folder.join(name).join(FILE_NAME);
+        let bytes =
+            fs::read(&path).map_err(|source| FilesError::Io { path: path.clone(), doing: "read", source })?;
+        let kind = ContentKind::File(FileContent { bytes, executable: false });
+        Ok(Some(RepositoryContent { path: FILE_NAME.to_owned(), kind }))
+    }
+}
+
+/// Proof that nobody discards what is laid down; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "the lock goes with the descriptor")] File);
+
+/// Proof that nobody lays anything down; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Alone(#[expect(dead_code, reason = "the lock goes with the descriptor")] File);
+
+/// The file whose lock keeps laying down and discarding apart, between stacks and processes.
+const LOCK: &str = ".lock";
+
+impl FileStore {
+    /// Lays a config or secret down in its place, with its mode and owner, on the disk when this returns. Only root,
+    /// or whoever this process belongs to, gets to it other than through a container.
+    pub fn grant(&self, place: &Place, bytes: &[u8]) -> Result<(), FilesError> {
+        make_folder(&self.root)?;
+        let folder = self.root.join(place.folder());
+        for folder in folder.parent().into_iter().chain([folder.as_path()]) {
+            written(folder, DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
+            written(folder, fs::set_permissions(folder, Permissions::from_mode(0o700)))?;
+        }
+        let FileAccess { mode, uid, gid } = place.access;
+        write(&folder.join(FILE_NAME), bytes, Form { mode, uid, gid })?;
+        // The file is on the disk; so must be the way to it, or a container starts without it after a power failure.
+        let parent = folder.parent().unwrap_or(&self.root);
+        sync(parent)?;
+        sync(&self.root)
+    }
+
+    /// Keeps what is laid down from being discarded, unless somebody does just that. Any number may hold it.
+    pub fn hold(&self) -> Result<Option<Held>, FilesError> {
+        let file = self.lock_file()?;
+        Ok(self.locked(file.try_lock_shared())?.then_some(Held(file)))
+    }
+
+    /// The right to discard, if nobody lays anything down just now.
+    pub fn alone(&self) -> Result<Option<Alone>, FilesError> {
+        let file = self.lock_file()?;
+        Ok(self.locked(file.try_lock())?.then_some(Alone(file)))
+    }
+
+    fn locked(&self, tried: Result<(), TryLockError>) -> Result<bool, FilesError> {
+        match tried {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(source)) => {
+                Err(FilesError::Io { path: self.root.clone(), doing: "locked", source })
+            }
+        }
+    }
+
+    fn lock_file(&self) -> Result<File, FilesError> {
+        make_folder(&self.root)?;
+        let path = self.root.join(LOCK);
+        let options = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        written(&path, options)
+    }
+
+    /// The folders in which something is laid down, relative to that of the store. What isn't ours is not among them.
+    pub fn folders(&self) -> Result<BTreeSet<String>, FilesError> {
+        let mut found = BTreeSet::new();
+        for name in names_in(&self.root)? {
+            if grants::is_digest(&name) {
+                found.insert(name);
+                continue;
+            }
+            if !grants::SECTIONS.contains(&name.as_str()) {
+                continue;
+            }
+            let inside = names_in(&self.root.join(&name))?.into_iter().map(|inner| format!("{name}/{inner}"));
+            found.extend(inside.filter(|folder| Place::parse(&format!("{folder}/{FILE_NAME}")).is_some()));
+        }
+        Ok(found)
+    }
+
+    /// Deletes `folders`, except for those from which a path of `binds` is mounted. Gives how many there were.
+    pub fn discard(
+        &self,
+        folders: &BTreeSet<String>,
+        binds: &BTreeSet<String>,
+        _: &Alone,
+    ) -> Result<usize, FilesError> {
+        let mut discarded = 0;
+        for folder in folders {
+            let path = self.root.join(folder);
+            // A path without any turn: whatever the plan says, nothing outside is deleted.
+            let plain = RepoPath::root().join(folder).is_ok_and(|plain| plain.as_str() == folder);
+            if !plain || folder.is_empty() || binds.iter().any(|bind| Path::new(bind).starts_with(&path)) {
+                continue;
+            }
+            written(&path, fs::remove_dir_all(&path).or_else(|error| absent_is_fine(&error)))?;
+            discarded += 1;
+        }
+        Ok(discarded)
+    }
+}
+
+/// The names in a folder, none where there is no folder.
+fn names_in(folder: &Path) -> Result<Vec<String>, FilesError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(FilesError::Io { path: folder.to_owned(), doing: "read", source }),
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
 fn name_of(content: &RepositoryContent) -> &str {
@@ -156,9 +287,21 @@ fn mode_of(file: &FileContent) -> u32 {
     if file.executable { 0o555 } else { 0o444 }
 }
 
-/// Writes a file in one move: whoever looks sees all of it or none.
 fn write_file(target: &Path, file: &FileContent) -> Result<(), FilesError> {
-    if is_intact(target, file) {
+    write(target, &file.bytes, Form { mode: mode_of(file), uid: None, gid: None })
+}
+
+/// What a file is to be besides its bytes.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    mode: u32,
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+/// Writes a file in one move: whoever looks sees all of it or none.
+fn write(target: &Path, bytes: &[u8], form: Form) -> Result<(), FilesError> {
+    if is_intact(target, bytes, form) {
         return Ok(());
     }
     let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
@@ -168,10 +311,22 @@ fn write_file(target: &Path, file: &FileContent) -> Result<(), FilesError> {
     written(&partial, fs::remove_file(&partial).or_else(|error| absent_is_fine(&error)))?;
     let mut out =
         written(&partial, OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial))?;
-    written(&partial, out.write_all(&file.bytes))?;
-    written(&partial, out.set_permissions(Permissions::from_mode(mode_of(file))))?;
+    written(&partial, out.write_all(bytes))?;
+    if form.uid.is_some() || form.gid.is_some() {
+        let owned = fchown(&out, form.uid, form.gid);
+        owned.map_err(|source| FilesError::Io {
+            path: target.to_owned(),
+            doing: "given its owner",
+            source,
+        })?;
+    }
+    written(&partial, out.set_permissions(Permissions::from_mode(form.mode)))?;
     written(&partial, out.sync_all())?;
     written(target, fs::rename(&partial, target))?;
+    sync(folder)
+}
+
+fn sync(folder: &Path) -> Result<(), FilesError> {
     written(folder, File::open(folder).and_then(|folder| folder.sync_all()))
 }
 
@@ -179,12 +334,14 @@ fn absent_is_fine(error: &io::Error) -> io::Result<()> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(io::Error::from(error.kind())) }
 }
 
-fn is_intact(target: &Path, file: &FileContent) -> bool {
+fn is_intact(target: &Path, wanted: &[u8], form: Form) -> bool {
     fs::symlink_metadata(target).is_ok_and(|metadata| {
         metadata.is_file()
-            && metadata.permissions().mode() & 0o777 == mode_of(file)
-            && metadata.len() == file.bytes.len() as u64
-    }) && fs::read(target).is_ok_and(|bytes| bytes == file.bytes)
+            && metadata.permissions().mode() & 0o7777 == form.mode
+            && form.uid.is_none_or(|uid| metadata.uid() == uid)
+            && form.gid.is_none_or(|gid| metadata.gid() == gid)
+            && metadata.len() == wanted.len() as u64
+    }) && fs::read(target).is_ok_and(|bytes| bytes == wanted)
 }
 
 fn read_file(path: &Path) -> io::Result<FileContent> {
@@ -209,6 +366,7 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut BTreeMap<String, FileCon
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::grant::GrantKind;
 
     fn file(text: &str, executable: bool) -> FileContent {
         FileContent { bytes: text.as_bytes().to_vec(), executable }
@@ -268,6 +426,70 @@ mod tests {
         let before = inode();
         store.lay_down(&digest(), &content).unwrap();
         assert_eq!(inode(), before);
+    }
+
+    #[test]
+    fn a_grant_has_its_mode_and_only_root_gets_to_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().join("files"));
+        let owner = fs::metadata(temp.path()).unwrap();
+        let place = Place {
+            kind: GrantKind::Secret,
+            sensitive: true,
+            digest: "0a".repeat(32),
+            access: FileAccess { mode: 0o440, uid: Some(owner.uid()), gid: Some(owner.gid()) },
+        };
+        let path = PathBuf::from(place.path(&store.root().to_string_lossy()));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        for _ in 0..2 {
+            store.grant(&place, b"hunter2").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"hunter2");
+            assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o440, 0o700));
+            assert_eq!(mode(&store.root().join("secrets")), 0o700);
+            // What somebody changed is put right.
+            fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+            fs::write(&path, "changed").unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_or_lies_elsewhere_is_not_discarded() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().join("files"));
+        for folder in ["files/configs/a", "files/configs/ab", "files/c0ffee", "elsewhere"] {
+            fs::create_dir_all(temp.path().join(folder)).unwrap();
+        }
+        let folders = ["configs/a", "configs/ab", "c0ffee", "gone", "../elsewhere", "", "configs/../.."];
+        let folders = folders.map(str::to_owned).into();
+        let binds = [store.root().join("configs/a/content").to_string_lossy().into_owned()].into();
+        let alone = store.alone().unwrap().unwrap();
+        store.discard(&folders, &binds, &alone).unwrap();
+        let there = |folder: &str| temp.path().join(folder).exists();
+        assert!(there("files/configs/a") && there("elsewhere"));
+        assert!(!there("files/configs/ab") && !there("files/c0ffee"));
+    }
+
+    #[test]
+    fn only_what_was_laid_down_is_found() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().join("files"));
+        assert_eq!(store.folders().unwrap(), BTreeSet::new());
+        let ours = ["configs/ab-0444", "c0ffee", "secrets/ab-0440-u70", "sensitive-configs/ab-0444"];
+        for folder in ours.into_iter().chain(["configs/mine", "notes", "secrets/deep/ab-0444"]) {
+            fs::create_dir_all(store.root().join(folder)).unwrap();
+        }
+        assert_eq!(store.folders().unwrap(), ours.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn nothing_is_discarded_while_something_is_laid_down() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = FileStore::new(temp.path().join("files"));
+        let held = [store.hold().unwrap().unwrap(), store.hold().unwrap().unwrap()];
+        assert!(store.alone().unwrap().is_none());
+        drop(held);
+        let alone = store.alone().unwrap();
+        assert!(alone.is_some() && store.hold().unwrap().is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`Machine::plan`] and [`Machine::deploy`] are the two things that the command line and the agent do alike.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,19 +13,31 @@ use super::clock::{Clock, HostClock};
 use super::files::FileStore;
 use super::gate::probe::{NetworkProber, Prober};
 use super::ledger::new_deploy_id;
+use super::ledger::watch::OpenWatch;
 use super::ledger::{Ledger, LedgerError};
 use super::progress::Progress;
 use super::recover::{Recovered, recover};
+use super::registry::{Answers, Registries};
+use super::soak::{self, Soak};
 use super::state::{Lock, StateDir, StateError};
 use super::{Host, Outcome, Run, Tools, apply, off_the_loop};
 use crate::engine::observe::observe;
 use crate::engine::{Engine, EngineError};
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, Gate};
 use crate::model::live::Live;
-use crate::model::name::StackName;
+use crate::model::name::{ServiceName, StackName};
+use crate::model::place::Identity;
 use crate::plan::fields::DigestKey;
+use crate::plan::fingerprint::{Fingerprint, Moved};
+use crate::plan::observation::{Observation, Seen};
 use crate::plan::refusal::Refused;
-use crate::plan::{LastApplied, Plan, PlanId, check, content, normal, plan};
+use crate::plan::saved::Saved;
+use crate::plan::{Plan, PlanId, check, content, images, normal, place, plan};
+
+pub mod adopt;
+mod look;
+
+use look::Known;
 
 /// A host: its engine and the state folder.
 pub struct Machine<E> {
@@ -33,11 +45,14 @@ pub struct Machine<E> {
     key: DigestKey,
     files: FileStore,
     ledger: Ledger,
+    answers: Answers,
     /// Absent where the host was opened for looking only and no deploy has ever been made.
     state: Option<StateDir>,
     prober: Box<dyn Prober>,
     clock: Box<dyn Clock>,
     place: Host,
+    /// Who the host is.
+    identity: Identity,
 }
 
 /// Why a host can't be opened.
@@ -119,6 +134,8 @@ pub struct Order<'a> {
     pub expected: Option<&'a PlanId>,
     /// The plan whose many removals somebody agreed to.
     pub accepted: Option<&'a PlanId>,
+    /// Whether registries are asked.
+    pub registries: Registries,
     /// What woke it, for the history: `push`, `drift`, `command`.
     pub trigger: &'a str,
     /// Who asked for it, for the history.
@@ -148,10 +165,12 @@ impl<E: Engine> Machine<E> {
             key: DigestKey::new(random().map_err(StateError::Random)?),
             files: FileStore::new(state.join("files")),
             ledger: Ledger::open_in_memory()?,
+            answers: Answers::default(),
             state: None,
             prober: Box::new(NetworkProber),
             clock: Box::new(HostClock),
             place,
+            identity: Identity::default(),
         })
     }
 
@@ -161,11 +180,19 @@ impl<E: Engine> Machine<E> {
             key: state.key().clone(),
             files: state.files(),
             ledger,
+            answers: Answers::default(),
             state: Some(state),
             prober: Box::new(NetworkProber),
             clock: Box::new(HostClock),
             place,
+            identity: Identity::default(),
         }
+    }
+
+    /// The same host, which is `identity`.
+    #[must_use]
+    pub fn with_identity(self, identity: Identity) -> Self {
+        Self { identity, ..self }
     }
 
     /// The same host, whose containers are asked through `prober`.
@@ -194,32 +221,88 @@ impl<E: Engine> Machine<E> {
         self.clock.now()
     }
 
+    /// Refuses what is for other hosts.
+    ///
+    /// # Errors
+    /// [`DeployError::Refused`]; nothing was looked at.
+    pub fn admit(&self, desired: &Desired) -> Result<(), DeployError> {
+        match place::check(desired, &self.identity) {
+            None => Ok(()),
+            Some(refusal) => Err(Refused(vec![refusal]).into()),
+        }
+    }
+
     /// Plans for `desired`, with the observation that the plan was made from. Writes nothing.
     ///
     /// # Errors
     /// Everything that stands in the way; also [`DeployError::Unfinished`].
-    pub async fn plan(&self, desired: &Desired) -> Result<(Plan, Live), DeployError> {
-        let stack = &desired.stack;
-        if let Some(open) = off_the_loop(|| self.ledger.open_deploy(stack))? {
-            return Err(DeployError::Unfinished { deploy: open.deploy.id.to_string(), stack: stack.clone() });
-        }
-        let last = off_the_loop(|| self.ledger.last_applied(stack))?;
-        self.plan_from(desired, &last).await
+    pub async fn plan(&self, desired: &Desired, registries: Registries) -> Result<(Plan, Live), DeployError> {
+        self.admit(desired)?;
+        self.no_open_deploy(&desired.stack)?;
+        let known = self.known(&desired.stack)?;
+        self.plan_from(desired, &known, registries).await
     }
 
-    async fn plan_from(&self, desired: &Desired, last: &LastApplied) -> Result<(Plan, Live), DeployError> {
-        let references =
-            desired.services.values().map(|service| service.spec.image.clone()).collect::<BTreeSet<_>>();
-        let live = observe(&self.engine, &desired.stack, &references).await?;
+    async fn plan_from(
+        &self,
+        desired: &Desired,
+        Known { last, adopted }: &Known,
+        registries: Registries,
+    ) -> Result<(Plan, Live), DeployError> {
+        let mut live = self.look(desired, adopted).await?;
+        let questions = images::questions(desired, &live);
+        live.registry = self.answers.to(&self.engine, questions, &live, (registries, self.clock.now())).await;
         let files = self.files.root().to_string_lossy();
-        let mut plan = plan(desired, &live, last, normal::Host { key: &self.key, files: &files })?;
+        let mut plan = plan(desired, &live, last, self.normal_host(&files))?;
         content::explain(&mut plan, |digest| {
-            let known = desired.contents.get(digest).cloned();
+            let known = desired.contents.get(digest).cloned().or_else(|| content::of_grants(desired, digest));
             // What can't be read any more is only not shown.
             known.or_else(|| self.files.read_back(digest).ok().flatten())
         });
         let violations = check::check(&plan, &live);
         if violations.is_empty() { Ok((plan, live)) } else { Err(DeployError::Bug(violations)) }
+    }
+
+    /// The plan in the form in which it is kept in a file, with digests of all that it follows from. `live` is the
+    /// observation that it was made from.
+    pub fn saved(&self, desired: &Desired, plan: &Plan, live: &Live) -> Result<Saved, DeployError> {
+        let fingerprint = self.fingerprint(desired, live)?;
+        Ok(Saved::new(plan, desired.environment.as_ref(), (&live.server, fingerprint), &self.key))
+    }
+
+    /// What has moved since a plan was saved, or why it can't be this host's.
+    pub fn moved(&self, saved: &Saved, desired: &Desired, live: &Live) -> Result<Vec<Moved>, DeployError> {
+        Ok(saved.fingerprint().moved(&self.fingerprint(desired, live)?))
+    }
+
+    /// The host's own key for digests.
+    pub fn key(&self) -> &DigestKey {
+        &self.key
+    }
+
+    fn fingerprint(&self, desired: &Desired, live: &Live) -> Result<Fingerprint, DeployError> {
+        let last = off_the_loop(|| self.ledger.last_applied(&desired.stack))?;
+        let files = self.files.root().to_string_lossy();
+        Ok(Fingerprint::of(desired, live, &last, normal::Host { key: &self.key, files: &files }))
+    }
+
+    /// Looks at the stack, and says what may be said of it elsewhere. Writes nothing.
+    pub async fn observation(&self, desired: &Desired) -> Result<Observation, DeployError> {
+        let stack = &desired.stack;
+        let adopted = off_the_loop(|| self.ledger.adopted(stack))?;
+        let live = observe(&self.engine, stack, &adopted, &BTreeSet::new()).await?;
+        let (last, stable) = off_the_loop(|| {
+            Ok::<_, LedgerError>((self.ledger.last_applied(stack)?, self.ledger.last_stable(stack)?))
+        })?;
+        let files = self.files.root().to_string_lossy();
+        let host = normal::Host { key: &self.key, files: &files };
+        let seen = Seen {
+            stack,
+            environment: desired.environment.as_ref(),
+            revision: stable.map(|stable| stable.revision.to_string()),
+            at: format!("{:.0}", self.now()),
+        };
+        Ok(Observation::of(seen, &live, &last, host))
     }
 
     /// Deploys what is desired: takes the stack's lock, ends what was cut off before, plans anew and carries the plan
@@ -228,10 +311,12 @@ impl<E: Engine> Machine<E> {
     /// # Errors
     /// Everything that stands in the way before the first step. From then on the [`Outcome`] tells.
     pub async fn deploy(&self, order: Order<'_>) -> Result<(Plan, Outcome), DeployError> {
+        self.admit(order.desired)?;
         let stack = &order.desired.stack;
         let _lock = self.lock(stack, order.actor)?;
         self.recover(stack, order.progress).await?;
-        let (plan, _) = self.plan(order.desired).await?;
+        let (plan, live) = self.plan(order.desired, order.registries).await?;
+        off_the_loop(|| self.ledger.forget_gone(stack, &live))?;
         if let Some(expected) = order.expected.filter(|expected| **expected != plan.id) {
             return Err(DeployError::Stale { expected: expected.clone(), found: plan.id });
         }
@@ -256,6 +341,21 @@ impl<E: Engine> Machine<E> {
         Ok((plan, outcome))
     }
 
+    /// Looks at what is watched. Returns why the watch has failed, if it has. `gates` are those of services, as far as
+    /// they are known.
+    pub async fn soak(
+        &self,
+        stack: &StackName,
+        open: &OpenWatch,
+        gates: &BTreeMap<ServiceName, Gate>,
+    ) -> Result<Option<String>, DeployError> {
+        let Known { last, adopted } = self.known(stack)?;
+        let prober = self.prober.as_ref();
+        let soak = Soak { stack, open, last: &last, adopted: &adopted, gates, prober };
+        let failed = soak::look(&self.engine, soak, self.now()).await?;
+        Ok(failed.map(|(instance, failure)| format!("{}: {failure}", instance.service)))
+    }
+
     /// Ends a deploy of `stack` that was cut off, if there is one. Needs neither Git nor a registry.
     pub async fn recover_stack(
         &self,
@@ -269,7 +369,7 @@ impl<E: Engine> Machine<E> {
 
     async fn recover(&self, stack: &StackName, progress: &dyn Progress) -> Result<(), DeployError> {
         match recover(&self.engine, stack, self.tools(progress)).await? {
-            None | Some(Recovered::Forward(_) | Recovered::Back(_)) => Ok(()),
+            None | Some(Recovered::Forward(_) | Recovered::Back(_) | Recovered::Held(_)) => Ok(()),
             Some(Recovered::BackFailed { deploy, failures }) => {
                 let what = failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 warn!(%deploy, what, "not recovered");

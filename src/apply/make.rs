@@ -6,8 +6,10 @@ use super::step::{Site, StepError};
 use crate::engine::{CreateContainer, Engine, EngineError};
 use crate::model::label;
 use crate::model::name::{ContainerId, ContainerName, Instance, NetworkId, NetworkName};
-use crate::model::spec::{Attachment, ContainerSpec, MountSource, NetworkSpec, RestartPolicy};
-use crate::plan::step::NetworkRef;
+use crate::model::spec::{
+    Attachment, ContainerSpec, MountSource, Namespace, NetworkSpec, Peer, RestartPolicy,
+};
+use crate::plan::step::{NetworkRef, Target};
 
 impl<E: Engine> Site<'_, E> {
     pub(super) async fn create_network(&self, spec: &NetworkSpec) -> Result<(), StepError> {
@@ -31,10 +33,10 @@ impl<E: Engine> Site<'_, E> {
 
     pub(super) async fn create(
         &self,
-        instance: &Instance,
-        name: &ContainerName,
+        (instance, name): (&Instance, &ContainerName),
         spec: &ContainerSpec,
         networks: &BTreeMap<NetworkName, NetworkRef>,
+        peers: &BTreeMap<Peer, Target>,
     ) -> Result<(), StepError> {
         let networks = networks
             .iter()
@@ -42,7 +44,7 @@ impl<E: Engine> Site<'_, E> {
             .collect::<Result<BTreeMap<_, _>, StepError>>()?;
         let request = CreateContainer {
             name: name.clone(),
-            spec: self.on_this_host(spec)?,
+            spec: self.on_this_host(spec, peers)?,
             labels: label::of_container(self.stack, instance, self.deploy),
             networks,
         };
@@ -57,11 +59,22 @@ impl<E: Engine> Site<'_, E> {
         Ok(())
     }
 
-    /// The specification as the engine takes it: without a restart policy until the end, and with the files of the
-    /// repository where they lie.
-    fn on_this_host(&self, spec: &ContainerSpec) -> Result<ContainerSpec, StepError> {
+    /// The specification as the engine takes it: without a restart policy until the end, with the files of the
+    /// repository where they lie, and with the ids of the containers that it shares something with.
+    fn on_this_host(
+        &self,
+        spec: &ContainerSpec,
+        peers: &BTreeMap<Peer, Target>,
+    ) -> Result<ContainerSpec, StepError> {
         let mut spec = spec.clone();
         spec.restart = RestartPolicy::No;
+        for (_, namespace) in spec.namespaces.by_key_mut() {
+            if let Some(Namespace::Of(peer)) = namespace
+                && let Some(target) = peers.get(peer)
+            {
+                *peer = Peer::Id(self.resolve(target)?);
+            }
+        }
         for mount in spec.mounts.values_mut() {
             if let MountSource::Repository(digest) = &mount.source {
                 let content =

@@ -21,9 +21,9 @@ use crate::engine::Engine;
 use crate::model::desired::RepositoryContent;
 use crate::model::name::{ContainerId, DeployId, Instance};
 use crate::model::spec::ContentDigest;
+use crate::plan::Plan;
 use crate::plan::fields::Fields;
 use crate::plan::step::Target;
-use crate::plan::{OpenDeploy, Plan};
 
 pub mod progress;
 pub mod gate;
@@ -32,12 +32,16 @@ pub mod state;
 pub mod files;
 pub mod clock;
 pub mod recover;
+pub mod soak;
 pub mod machine;
+pub mod registry;
+mod orphans;
 mod preflight;
 mod runner;
 mod step;
 mod make;
 mod back;
+mod undo;
 mod words;
 mod secrets;
 
@@ -45,7 +49,7 @@ use clock::Clock;
 use files::FileStore;
 use gate::probe::Prober;
 use ledger::memory::Settled;
-use ledger::{Beginning, Direction, Ending, Ledger, Quarantine};
+use ledger::{Beginning, Direction, Ending, Ledger};
 use progress::{Event, Progress};
 use runner::Ran;
 use secrets::Secrets;
@@ -127,6 +131,16 @@ pub enum Outcome {
         /// What was done.
         report: Report,
     },
+    /// A step failed, or it was stopped, after a service had run that is not to be rolled back: what was reached stays,
+    /// and somebody must say how it goes on.
+    Held {
+        /// Why it stopped.
+        failure: StepFailure,
+        /// What it left half done and could not put back.
+        left: Vec<StepFailure>,
+        /// What was done.
+        report: Report,
+    },
     /// A step failed, or it was stopped, and the way back failed too: somebody must look.
     RollbackFailed {
         /// Why it went back.
@@ -172,7 +186,8 @@ pub struct StepFailure {
 /// # Guarantees
 /// - Nothing is touched before everything that can be known beforehand was looked at, and nothing is done that isn't
 ///   on record before.
-/// - It ends in one of two states: the plan is carried out, or what ran before runs again in the same containers.
+/// - It ends in one of two states: the plan is carried out, or what ran before runs again in the same containers. Only
+///   where a service says `rollback: hold` and its new container has run, what was reached stays.
 /// - A deploy that failed by its own fault is quarantined before the way back begins.
 ///
 /// # Assumptions
@@ -215,11 +230,18 @@ async fn run_plan<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
         names: Names::of_plan(plan, &listed, run.contents),
         secrets: Secrets::of_plan(plan),
         made: step::Made::default(),
+        held: std::sync::Mutex::default(),
         halt: run.stop.child_token(),
         plan: Some(plan),
     };
     let ran = runner::forward(&site, &plan.steps).await;
-    if ran.committed { finished(run, &ran, start) } else { undo(&site, run, ran, start).await }
+    site.let_go();
+    if !ran.committed {
+        return undo::undo(&site, run, ran, start).await;
+    }
+    let outcome = finished(run, &ran, start);
+    orphans::discard(&site).await;
+    outcome
 }
 
 /// Nothing is to be done on the host; the ledger may still have to learn which revision that is.
@@ -265,101 +287,6 @@ fn finished(run: Run<'_>, ran: &Ran, start: Instant) -> Outcome {
 
 fn report(run: Run<'_>, ran: &Ran, start: Instant, warnings: Vec<StepFailure>) -> Report {
     Report { deploy: run.deploy.clone(), took: start.elapsed(), steps_done: ran.done, warnings }
-}
-
-/// Returns to what was there before, after a failure or because somebody stopped the deploy.
-async fn undo<E: Engine>(site: &Site<'_, E>, run: Run<'_>, ran: Ran, start: Instant) -> Outcome {
-    let Tools { ledger, clock, progress, .. } = run.tools;
-    let (failure, further) = match ran.failures.split_first() {
-        Some((first, further)) => (Some(first.clone()), further.to_vec()),
-        None => (None, Vec::new()),
-    };
-    let quarantine = match &failure {
-        Some(failure) if !failure.transient && !is_repair(run) => Quarantine::Yes,
-        Some(_) | None => Quarantine::No,
-    };
-    let told = failure.clone().unwrap_or_else(interrupted);
-    warn!(what = told.what, cause = told.cause, transient = told.transient, "deploy goes back");
-    if let Err(error) = off_the_loop(|| ledger.abort(run.deploy, &told.to_string(), quarantine, clock.now()))
-    {
-        // The services matter more than the record: without it, recovery goes back as well.
-        error!(error = words::chain(&error), "the failure could not be recorded");
-    }
-    progress.event(Event::RollingBack { failure: failure.as_ref() });
-    let rollback = if ran.wrote {
-        let open = OpenDeploy {
-            id: run.deploy.clone(),
-            stack: run.plan.stack.clone(),
-            checkpoint: run.plan.checkpoint.clone(),
-        };
-        back::go_back(site.engine, run.tools, &open, &site.secrets).await
-    } else {
-        Vec::new()
-    };
-    let report = report(run, &ran, start, further);
-    ended(run, told, (failure.is_some(), ran.switched), rollback, report)
-}
-
-/// Records and names the end of a deploy that went back.
-fn ended(
-    run: Run<'_>,
-    failure: StepFailure,
-    (by_fault, switched): (bool, bool),
-    rollback: Vec<StepFailure>,
-    mut report: Report,
-) -> Outcome {
-    let close = |ending| end(run.tools, run.deploy, ending);
-    // What the engine could not answer may be answered later: the deploy stays open, and recovery tries again.
-    let is_open = rollback.iter().any(|failure| failure.transient);
-    match (rollback.is_empty(), switched) {
-        (true, true) if by_fault => {
-            close(Ending::RolledBack);
-            info!(took = ?report.took, "rolled back");
-            Outcome::RolledBack { failure, report }
-        }
-        (true, false) if by_fault => {
-            close(Ending::Failed);
-            info!("failed, nothing changed");
-            Outcome::Failed { failure, report }
-        }
-        (true, _) => {
-            close(Ending::Interrupted);
-            info!("interrupted and undone");
-            Outcome::Interrupted(report)
-        }
-        (false, false) => {
-            if !is_open {
-                close(Ending::Failed);
-            }
-            warn!(left = rollback.len(), "failed; nothing that ran was touched, but something new is left");
-            report.warnings.extend(rollback);
-            Outcome::Failed { failure, report }
-        }
-        (false, true) => {
-            if !is_open {
-                close(Ending::RollbackFailed);
-            }
-            error!(failures = rollback.len(), "rollback failed");
-            Outcome::RollbackFailed { failure, rollback, report }
-        }
-    }
-}
-
-/// Whether the deploy only restores what is on record as carried out. That has proved itself before: if it fails now,
-/// the host is to blame, and there would be nothing left to go on with if it were quarantined.
-fn is_repair(run: Run<'_>) -> bool {
-    let stable = off_the_loop(|| run.tools.ledger.last_stable(&run.plan.stack));
-    stable.is_ok_and(|stable| stable.is_some_and(|stable| stable.desired == run.plan.desired))
-}
-
-fn interrupted() -> StepFailure {
-    StepFailure {
-        what: "deploy".to_owned(),
-        instance: None,
-        cause: "it was stopped from outside".to_owned(),
-        transient: true,
-        log_tail: Vec::new(),
-    }
 }
 
 fn end(tools: Tools<'_>, deploy: &DeployId, ending: Ending) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-use super::{Host, Run, words};
+use super::{Host, Run, off_the_loop, words};
 use crate::engine::{Engine, ListedContainer};
 use crate::model::name::{Instance, StackName};
 use crate::model::spec::{ContainerSpec, HostPort, MountSource, Protocol, PublishedPort};
@@ -30,7 +30,12 @@ pub(super) async fn preflight<E: Engine>(
     engine: &E,
     run: Run<'_>,
 ) -> Result<Vec<ListedContainer>, Vec<Finding>> {
-    let listed = engine.list_containers().await.map_err(|error| vec![Finding::of_error(&error)])?;
+    let mut listed = engine.list_containers().await.map_err(|error| vec![Finding::of_error(&error)])?;
+    let adopted = off_the_loop(|| run.tools.ledger.adopted(&run.plan.stack));
+    let adopted = adopted.map_err(|error| vec![Finding::of_error(&error)])?;
+    for own in listed.iter_mut().filter(|listed| adopted.containers.contains_key(&listed.id)) {
+        own.summary.stack = Some(run.plan.stack.clone());
+    }
     let mut findings = Vec::new();
     for (instance, spec) in created(run) {
         for port in &spec.ports {
@@ -63,6 +68,8 @@ fn missing_contents(instance: &Instance, spec: &ContainerSpec, run: Run<'_>) -> 
         MountSource::Volume(_)
         | MountSource::Anonymous
         | MountSource::Bind(_)
+        | MountSource::Grant(_)
+        | MountSource::Image(_)
         | MountSource::Tmpfs { .. } => None,
     });
     digests
@@ -131,7 +138,9 @@ mod tests {
         let summary = OtherContainer {
             name: "other".parse().unwrap(),
             stack: stack.map(|stack| stack.parse().unwrap()),
+            origin: None,
             ports: BTreeSet::from([held]),
+            binds: BTreeSet::new(),
         };
         vec![ListedContainer { id: "0a".parse().unwrap(), summary }]
     }

@@ -90,6 +90,8 @@ pub enum Event<'a> {
     RollbackBegan {
         /// How many steps it has.
         steps: usize,
+        /// Whether what the deploy has reached stays.
+        held: bool,
     },
 }
 

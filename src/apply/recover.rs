@@ -20,6 +20,8 @@ pub enum Recovered {
     Forward(DeployId),
     /// It had not committed. What ran before runs again.
     Back(DeployId),
+    /// It had not committed, and what it had reached stays: a service of it is not to be rolled back.
+    Held(DeployId),
     /// It had not committed, and the way back failed: somebody must look.
     BackFailed {
         /// The deploy.
@@ -36,7 +38,7 @@ enum Course {
     Back { open: OpenDeploy, why: String },
 }
 
-/// Only the commit decides: with it forward, without it back, wherever the steps were.
+/// Only the commit decides: with it forward, without it back, wherever the steps were. How far back is seen on the host.
 fn course(unfinished: Unfinished) -> Course {
     let Unfinished { deploy, committed, failure } = unfinished;
     if committed {
@@ -50,7 +52,7 @@ fn course(unfinished: Unfinished) -> Course {
 /// Ends the deploy of `stack` that was cut off, if there is one.
 ///
 /// # Guarantees
-/// Afterwards the stack is at the new state or back at the old one. Being cut off again, it may be called again, as
+/// Afterwards the stack is at the new state or back at the old one, or as far as a deploy had come that is held. Being cut off again, it may be called again, as
 /// often as it takes.
 ///
 /// # Errors
@@ -79,15 +81,22 @@ async fn run<E: Engine>(engine: &E, tools: Tools<'_>, course: Course) -> Result<
             warn!(why, "the deploy had not committed and goes back");
             // Being killed is no fault of what was desired. If it had failed before, that is on record.
             off_the_loop(|| tools.ledger.abort(&open.id, &why, Quarantine::No, tools.clock.now()))?;
-            let failures = back::go_back(engine, tools, &open, &Secrets::default()).await;
-            let deploy = open.id;
+            let back = back::go_back(engine, tools, &open, &Secrets::default()).await;
+            let is_open = back.is_open();
+            let back::Back { failures, held } = back;
+            let OpenDeploy { id: deploy, stack, checkpoint: _ } = open;
+            if let Some(held) = held.filter(|_| !is_open) {
+                off_the_loop(|| tools.ledger.hold((&stack, &deploy), &held, tools.clock.now()))?;
+                warn!(left = failures.len(), "held half done: it has a service that is not rolled back");
+                return Ok(Recovered::Held(deploy));
+            }
             if failures.is_empty() {
                 end(&deploy, Ending::RolledBack)?;
                 info!("back at what ran before");
                 return Ok(Recovered::Back(deploy));
             }
             // What failed for a passing reason is tried again by the next recovery.
-            if !failures.iter().any(|failure| failure.transient) {
+            if !is_open {
                 end(&deploy, Ending::RollbackFailed)?;
             }
             warn!(failures = failures.len(), "rollback failed");

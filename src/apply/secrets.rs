@@ -21,8 +21,13 @@ impl Secrets {
     pub(super) fn of_plan(plan: &Plan) -> Self {
         let mut secrets = Self::default();
         for step in &plan.steps {
-            if let Action::Create { spec, .. } = &step.action {
-                secrets.add(spec);
+            match &step.action {
+                Action::Create { spec, .. } => secrets.add(spec),
+                Action::Grant { place, grant } if place.sensitive => {
+                    // What is no text is in no log either.
+                    secrets.add_text(std::str::from_utf8(grant.content.expose()).unwrap_or_default());
+                }
+                _ => {}
             }
         }
         secrets
@@ -50,9 +55,13 @@ impl Secrets {
             .chain(spec.entrypoint.iter().flatten())
             .chain(test);
         for text in given.filter(|text| text.is_sensitive()).map(Text::expose) {
-            let parts = text.lines().chain(password_of_url(text));
-            self.texts.extend(parts.filter(|part| part.chars().count() >= SHORTEST_CHARS).map(str::to_owned));
+            self.add_text(text);
         }
+    }
+
+    fn add_text(&mut self, text: &str) {
+        let parts = text.lines().chain(password_of_url(text));
+        self.texts.extend(parts.filter(|part| part.chars().count() >= SHORTEST_CHARS).map(str::to_owned));
     }
 
     /// The text without what is sensitive in it.

@@ -2,7 +2,7 @@
 //!
 //! Every action may be carried out twice with the effect of once: replies get lost, and a call is then made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::files::FilesError;
+use super::files::{FilesError, Held};
 use super::gate::wait::Watch;
 use super::gate::{GateFailure, Waited, wait};
 use super::ledger::memory::Settled;
@@ -22,10 +22,13 @@ use super::words::{self, Names};
 use super::{StepFailure, Tools, off_the_loop, settled};
 use crate::engine::{Engine, EngineError, UpdateContainer, stand_in};
 use crate::model::desired::{Gate, RepositoryContent};
+use crate::model::grant::Grant;
 use crate::model::image::ImageRef;
 use crate::model::name::{ContainerId, DeployId, Instance, NetworkId, NetworkName, StackName};
+use crate::model::platform::Platform;
 use crate::model::spec::{ContentDigest, Resources, RestartPolicy};
 use crate::plan::Plan;
+use crate::plan::grants::Place;
 use crate::plan::step::{Action, NetworkRef, Target};
 
 /// Where steps are carried out, and what they have made so far.
@@ -39,6 +42,8 @@ pub(super) struct Site<'a, E> {
     pub(super) names: Names,
     pub(super) secrets: Secrets,
     pub(super) made: Made,
+    /// Held from the laying down of files until containers mount them.
+    pub(super) held: Mutex<Option<Held>>,
     /// Ends waits and pulls.
     pub(super) halt: CancellationToken,
     /// What a commit writes; absent on the way back, which has none.
@@ -81,7 +86,7 @@ pub(super) enum StepError {
     Files(#[from] FilesError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("the image `{image}` is not in its registry, or this host may not read it")]
+    #[error("the image `{}` is not in its registry, or this host may not read it", image.name())]
     NoImage { image: ImageRef, source: Box<EngineError> },
     #[error(
         "the image `{0}` can't be made: this Evenkeel was built without a static C library; name another image"
@@ -104,7 +109,7 @@ impl StepError {
             // Whoever forbids us the engine has nothing against what is desired.
             Self::Engine(error) => error.is_transient() || matches!(error, EngineError::Denied { .. }),
             // A full disk is no fault of what is desired.
-            Self::Files(FilesError::Io { .. }) | Self::Ledger(_) | Self::Halted => true,
+            Self::Files(FilesError::Io { .. } | FilesError::Busy) | Self::Ledger(_) | Self::Halted => true,
             Self::Gate(_)
             | Self::Files(FilesError::Name(_))
             | Self::NoImage { .. }
@@ -122,6 +127,10 @@ const PAUSES_FORWARD: [Duration; 2] = [Duration::from_millis(200), Duration::fro
 const PAUSES_BACK: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(5)];
 
+/// How often, and after which pauses, the lock on what is laid down is tried: others have it only for a moment.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
 /// Most log lines of a container that failed.
 const LOG_LINES: u32 = 20;
 
@@ -133,12 +142,14 @@ impl<E: Engine> Site<'_, E> {
     pub(super) async fn perform(&self, action: &Action) -> Result<(), StepError> {
         let engine = self.engine;
         match action {
-            Action::PullImage(image) => self.pull(image).await,
+            Action::PullImage { image, platform } => self.pull(image, platform.as_ref()).await,
+            Action::TagImage { image, name } => self.try_again(|| engine.tag_image(image, name)).await,
             Action::CreateNetwork(spec) => self.create_network(spec).await,
             Action::CreateVolume(spec) => self.try_again(|| engine.create_volume(spec)).await,
-            Action::LayDown(digest) => self.lay_down(digest),
-            Action::Create { instance, name, spec, networks } => {
-                self.create(instance, name, spec, networks).await
+            Action::LayDown(digest) => self.lay_down(digest).await,
+            Action::Grant { place, grant } => self.grant(place, grant).await,
+            Action::Create { instance, name, spec, networks, peers } => {
+                self.create((instance, name), spec, networks, peers).await
             }
             Action::Fence(container) => {
                 self.update(container, Some(RestartPolicy::No), &Resources::default()).await
@@ -148,6 +159,8 @@ impl<E: Engine> Site<'_, E> {
                 self.try_again(|| engine.stop_container(&id, *grace)).await
             }
             Action::Start(target) => {
+                // By now every new container is there, and mounts what is its.
+                self.let_go();
                 let id = self.resolve(target)?;
                 self.try_again(|| engine.start_container(&id)).await
             }
@@ -176,6 +189,7 @@ impl<E: Engine> Site<'_, E> {
             }
             Action::Remove(container) => self.remove(container).await,
             Action::RemoveNetwork(network) => self.try_again(|| engine.remove_network(network)).await,
+            Action::Discard(folders) => self.discard(folders).await,
         }
     }
 
@@ -200,7 +214,7 @@ impl<E: Engine> Site<'_, E> {
         }
     }
 
-    fn resolve(&self, target: &Target) -> Result<ContainerId, StepError> {
+    pub(super) fn resolve(&self, target: &Target) -> Result<ContainerId, StepError> {
         match target {
             Target::Existing(container) => Ok(container.clone()),
             Target::New(instance) => self
@@ -241,7 +255,7 @@ impl<E: Engine> Site<'_, E> {
         Ok(call().await?)
     }
 
-    async fn pull(&self, image: &ImageRef) -> Result<(), StepError> {
+    async fn pull(&self, image: &ImageRef, platform: Option<&Platform>) -> Result<(), StepError> {
         let told = |progress| self.tools.progress.event(Event::Pulling { image, progress });
         let pulled = async {
             if *image == stand_in::reference() {
@@ -249,11 +263,13 @@ impl<E: Engine> Site<'_, E> {
                 let config = stand_in::config();
                 return self.try_again(|| self.engine.import_image(image, layer.clone(), &config)).await;
             }
-            self.try_again(|| self.engine.pull_image(image, &told)).await.map_err(|error| match error {
-                StepError::Engine(source @ EngineError::NotFound { .. }) => {
-                    StepError::NoImage { image: image.clone(), source: Box::new(source) }
+            self.try_again(|| self.engine.pull_image(image, platform, &told)).await.map_err(|error| {
+                match error {
+                    StepError::Engine(source @ EngineError::NotFound { .. }) => {
+                        StepError::NoImage { image: image.clone(), source: Box::new(source) }
+                    }
+                    other => other,
                 }
-                other => other,
             })
         };
         tokio::select! {
@@ -264,9 +280,51 @@ impl<E: Engine> Site<'_, E> {
         }
     }
 
-    fn lay_down(&self, digest: &ContentDigest) -> Result<(), StepError> {
+    async fn lay_down(&self, digest: &ContentDigest) -> Result<(), StepError> {
         let content = self.contents.get(digest).ok_or_else(|| StepError::NoContent(digest.clone()))?;
+        self.hold().await?;
         Ok(off_the_loop(|| self.tools.files.lay_down(digest, content))?)
+    }
+
+    async fn grant(&self, place: &Place, grant: &Grant) -> Result<(), StepError> {
+        self.hold().await?;
+        Ok(off_the_loop(|| self.tools.files.grant(place, grant.content.expose()))?)
+    }
+
+    /// Keeps others from discarding what is laid down until a container mounts it.
+    async fn hold(&self) -> Result<(), StepError> {
+        for _ in 0..LOCK_ATTEMPTS {
+            if self.held.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+                return Ok(());
+            }
+            if let Some(held) = self.tools.files.hold()? {
+                self.held.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(held);
+                return Ok(());
+            }
+            time::sleep(LOCK_PAUSE).await;
+        }
+        Err(FilesError::Busy.into())
+    }
+
+    /// Lets others discard again.
+    pub(super) fn let_go(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    async fn discard(&self, folders: &BTreeSet<String>) -> Result<(), StepError> {
+        self.let_go();
+        for _ in 0..LOCK_ATTEMPTS {
+            if let Some(alone) = self.tools.files.alone()? {
+                // Another stack may have come to use the same content since the plan was made.
+                let listed = self.try_again(|| self.engine.list_containers()).await?;
+                let binds = listed.into_iter().flat_map(|listed| listed.summary.binds).collect();
+                off_the_loop(|| self.tools.files.discard(folders, &binds, &alone))?;
+                return Ok(());
+            }
+            time::sleep(LOCK_PAUSE).await;
+        }
+        debug!("other stacks are being deployed; what nobody mounts stays");
+        Ok(())
     }
 
     async fn update(
@@ -317,6 +375,7 @@ impl<E: Engine> Site<'_, E> {
 
     async fn remove(&self, container: &ContainerId) -> Result<(), StepError> {
         self.try_again(|| self.engine.remove_container(container)).await?;
+        self.tools.ledger.forget_adopted(self.stack, container)?;
         Ok(self.tools.ledger.forget_retired(self.stack, container)?)
     }
 }

@@ -98,7 +98,8 @@ impl Names {
     /// What `action` does.
     pub(super) fn words(&self, action: &Action) -> String {
         match action {
-            Action::PullImage(image) => format!("pull {image}"),
+            Action::PullImage { image, platform: _ } => format!("pull {}", image.name()),
+            Action::TagImage { name, .. } => format!("tag {name}"),
             Action::CreateNetwork(spec) => format!("create network {}", spec.name),
             Action::CreateVolume(spec) => format!("create volume {}", spec.name),
             Action::LayDown(digest) => {
@@ -123,6 +124,11 @@ impl Names {
             Action::Rename { target, name } => format!("rename {} to {name}", self.of_target(target)),
             Action::Remove(container) => format!("remove {}", self.of_container(container)),
             Action::RemoveNetwork(network) => format!("remove network {:.12}", network.as_str()),
+            Action::Grant { place: _, grant } => format!("lay down {}", grant.origin),
+            Action::Discard(folders) => match folders.len() {
+                1 => "discard a file that nobody mounts".to_owned(),
+                count => format!("discard {count} files that nobody mounts"),
+            },
         }
     }
 }
@@ -141,10 +147,13 @@ pub(super) fn target_of(action: &Action) -> Option<Target> {
         | Action::Remove(container)
         | Action::Disconnect { container, .. }
         | Action::Connect { container, .. } => Some(Target::Existing(container.clone())),
-        Action::PullImage(_)
+        Action::PullImage { .. }
+        | Action::TagImage { .. }
         | Action::CreateNetwork(_)
         | Action::CreateVolume(_)
         | Action::LayDown(_)
+        | Action::Grant { .. }
+        | Action::Discard(_)
         | Action::Commit
         | Action::RemoveNetwork(_) => None,
     }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use evenkeel::agent::Trigger;
 use evenkeel::apply::Outcome;
 use evenkeel::apply::state::StateDir;
-use evenkeel::engine::sim::{Behaviour, Verb};
+use evenkeel::engine::sim::{Behaviour, SimImage, Verb};
 use evenkeel::model::name::ContainerName;
 use tokio::time::Instant;
 
 use scene::{Heard, Scene, fail_first, manifest, stack};
 
+mod holds;
 mod process;
 mod scene;
+mod watch;
 
 fn container(service: &str) -> ContainerName {
     format!("shop-dev-{service}-1").parse().unwrap()
@@ -108,6 +110,34 @@ async fn an_image_that_is_nowhere_is_not_asked_for_again() {
             scene.sim.forget_calls();
             agent.stays_calm(3).await;
             assert_eq!(scene.sim.writing_calls(), []);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moved_image_that_fails_stops_no_repair() {
+    let scene = Scene::new();
+    let (image, takes) = ("shop/app:1".parse().unwrap(), Duration::ZERO);
+    scene.sim.publish(&image, SimImage::of("good"), takes);
+    let commit = scene.commit("services:\n  web: {image: 'shop/app:1', pull_policy: always}\n");
+    scene
+        .play(async |agent| {
+            agent.deployed(&commit).await;
+            let good = image_of_web(&scene).await;
+            let crashes = Behaviour { exits: Some((Duration::from_millis(50), 3)), ..Behaviour::default() };
+            scene.sim.publish(&image, SimImage::of("bad").that(crashes), takes);
+            let (_, outcome) = agent.ended().await;
+            assert!(matches!(outcome, Outcome::RolledBack { .. }), "{outcome:?}");
+            assert!(agent.held().await.contains("quarantined"));
+            agent.stays_calm(2).await;
+            assert!(scene.sim.remove_by_hand(&container("web")));
+            agent.deployed(&commit).await;
+            assert_eq!(image_of_web(&scene).await, good);
+            agent.stays_calm(2).await;
+            scene.sim.publish(&image, SimImage::of("mended"), takes);
+            agent.deployed(&commit).await;
+            assert_ne!(image_of_web(&scene).await, good);
+            agent.stays_calm(2).await;
         })
         .await;
 }

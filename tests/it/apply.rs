@@ -3,5 +3,9 @@
 mod bench;
 mod deploys;
 mod failures;
+mod grants;
+mod holds;
+mod live;
+mod images;
 mod sweep;
 mod real;

@@ -265,7 +265,7 @@ pub fn probes(health: Option<&Healthcheck>) -> Option<&HealthTest> {
 /// The time after which Docker itself would have given up on a container that never was healthy: the start period,
 /// then so many probes, each with its interval and as long as it may take.
 fn budget(health: Option<&Healthcheck>) -> Option<Duration> {
-    let Healthcheck { test: _, interval, timeout, start_period, retries } = health?;
+    let Healthcheck { test: _, interval, timeout, start_period, start_interval: _, retries } = health?;
     let round = interval.unwrap_or(DOCKER_INTERVAL).saturating_add(timeout.unwrap_or(DOCKER_TIMEOUT));
     let rounds = round.saturating_mul(retries.filter(|retries| *retries > 0).unwrap_or(DOCKER_RETRIES));
     Some(start_period.unwrap_or_default().saturating_add(rounds))

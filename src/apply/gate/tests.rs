@@ -33,6 +33,7 @@ fn check() -> Healthcheck {
         timeout: Some(seconds(1)),
         start_period: Some(seconds(10)),
         retries: Some(2),
+        ..Healthcheck::default()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Docker itself probes once in an interval, which may be half a minute. Here the same command is run right after the
 //! start and at short growing times after that, so that a service is known to be ready soon after it is.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::time::{self, Instant};
@@ -15,7 +15,7 @@ use crate::engine::{Engine, EngineError};
 use crate::model::desired::{Expect, Gate};
 use crate::model::live::{LiveContainer, Status};
 use crate::model::name::ContainerId;
-use crate::model::spec::HealthTest;
+use crate::model::spec::{HealthTest, Namespace, Peer};
 use crate::model::text::Text;
 
 /// Time between the first two looks.
@@ -169,6 +169,16 @@ enum Asked {
     NothingNew,
 }
 
+/// Where the ports of a container are: its own address, that of the container whose network it uses, or this host.
+async fn address<E: Engine>(engine: &E, container: &LiveContainer) -> Option<IpAddr> {
+    let own = |container: &LiveContainer| container.addresses.values().flatten().next().copied();
+    match &container.spec.namespaces.network {
+        Some(Namespace::Host) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        Some(Namespace::Of(Peer::Id(id))) => own(&engine.inspect_container(id).await.ok()?),
+        _ => own(container),
+    }
+}
+
 /// Makes every probe that hasn't passed yet, all at the same time.
 async fn probe<E: Engine>(
     engine: &E,
@@ -181,7 +191,7 @@ async fn probe<E: Engine>(
     if container.state.status != Status::Running || watch.gate.expect == Expect::Completed {
         return Ok(Asked::NothingNew);
     }
-    let address = container.addresses.values().flatten().next().copied();
+    let address = address(engine, container).await;
     let to = |port| address.map(|ip| SocketAddr::new(ip, port)).ok_or(GateFailure::NoAddress { port });
     let health = container.spec.healthcheck.as_ref();
     let check = async {

@@ -30,9 +30,13 @@ pub enum State {
     RolledBack,
     /// It failed, and so did the way back.
     RollbackFailed,
+    /// It failed or was cut off, and what it had reached stays.
+    Held,
+    /// It was carried out and failed while it was watched; what ran before runs again.
+    RolledBackInWatch,
 }
 
-const STATES: [State; 8] = [
+const STATES: [State; 10] = [
     State::Open,
     State::RollingBack,
     State::Committed,
@@ -41,6 +45,8 @@ const STATES: [State; 8] = [
     State::Interrupted,
     State::RolledBack,
     State::RollbackFailed,
+    State::Held,
+    State::RolledBackInWatch,
 ];
 
 impl State {
@@ -55,6 +61,8 @@ impl State {
             Self::Interrupted => "interrupted",
             Self::RolledBack => "rolled_back",
             Self::RollbackFailed => "rollback_failed",
+            Self::Held => "held",
+            Self::RolledBackInWatch => "rolled_back_in_watch",
         }
     }
 
@@ -73,6 +81,8 @@ impl fmt::Display for State {
             Self::Interrupted => "interrupted, undone",
             Self::RolledBack => "rolled back",
             Self::RollbackFailed => "rollback failed",
+            Self::Held => "held half done",
+            Self::RolledBackInWatch => "rolled back during its watch",
         })
     }
 }
@@ -85,6 +95,7 @@ impl From<Ending> for State {
             Ending::Interrupted => Self::Interrupted,
             Ending::RolledBack => Self::RolledBack,
             Ending::RollbackFailed => Self::RollbackFailed,
+            Ending::Held => Self::Held,
         }
     }
 }
@@ -223,7 +234,13 @@ impl Ledger {
             Some(State::Committed) => true,
             Some(State::Open | State::RollingBack) => false,
             Some(
-                State::Done | State::Failed | State::Interrupted | State::RolledBack | State::RollbackFailed,
+                State::Done
+                | State::Failed
+                | State::Interrupted
+                | State::RolledBack
+                | State::RollbackFailed
+                | State::Held
+                | State::RolledBackInWatch,
             )
             | None => return Err(self.damaged(format!("deploy {id} is in the state `{state}`"))),
         };
@@ -260,6 +277,24 @@ impl Ledger {
                 .collect::<Result<Vec<_>, _>>()
         })?;
         rows.into_iter().map(|row| cooked(row).map_err(|what| self.damaged(what))).collect()
+    }
+
+    /// The deploy that left `stack` half done, as long as nothing was carried out since.
+    pub fn held(&self, stack: &StackName) -> Result<Option<DeployRecord>, LedgerError> {
+        // What failed in between left things as they were.
+        let sql = format!(
+            "SELECT {COLUMNS} FROM deploys WHERE stack = ?1 AND state IN ('held', 'done', 'committed')
+             ORDER BY seq DESC LIMIT 1"
+        );
+        let row = self.read(|connection| {
+            connection.prepare_cached(&sql)?.query_row([stack.as_str()], raw).optional()
+        })?;
+        let latest = row.map(|row| cooked(row).map_err(|what| self.damaged(what))).transpose()?;
+        let Some(held) = latest.filter(|record| record.state == State::Held) else { return Ok(None) };
+        // A look may have found that all is as desired after all, without a deploy.
+        let stable = self.last_stable(stack)?;
+        let is_over = stable.is_some_and(|stable| held.ended.is_some_and(|ended| ended < stable.since));
+        Ok(Some(held).filter(|_| !is_over))
     }
 
     /// The steps of a deploy in the order in which they were begun. Those of old deploys are forgotten.

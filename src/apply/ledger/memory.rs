@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::history::moment;
-use super::{Ledger, LedgerError, record};
+use super::history::{State, moment};
+use super::{Ending, Ledger, LedgerError, record, watch};
 use crate::model::desired::Revision;
 use crate::model::name::{ContainerId, DeployId, Instance, StackName};
 use crate::plan::fields::{self, Fields};
+use crate::plan::rollback::Held;
 use crate::plan::{DesiredDigest, LastApplied, Plan};
 
 /// What is written when a deploy commits.
@@ -55,6 +56,7 @@ impl Ledger {
         self.write(|transaction| {
             transaction
                 .execute("UPDATE deploys SET state = 'committed' WHERE id = ?1", params![deploy.as_str()])?;
+            watch::of_commit(transaction, deploy, plan, now)?;
             replace_applied(transaction, &plan.stack, current)?;
             replace_stable(transaction, plan, now)?;
             for kept in plan.checkpoint.containers.iter().filter(|kept| !serving.contains(&kept.container)) {
@@ -73,6 +75,44 @@ impl Ledger {
             transaction.execute(
                 "DELETE FROM quarantine WHERE stack = ?1 AND desired = ?2",
                 params![plan.stack.as_str(), plan.desired.0],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Records that a deploy of `stack` ended half done: from now on serves what it had reached, and what that replaced is
+    /// kept. What the containers were made from is not on record: until the next commit nothing is told from drift.
+    pub fn hold(
+        &self,
+        (stack, deploy): (&StackName, &DeployId),
+        held: &Held,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let Held { reached, retired } = held;
+        self.write(|transaction| {
+            for container in retired {
+                transaction.execute(
+                    "DELETE FROM applied WHERE stack = ?1 AND container = ?2",
+                    params![stack.as_str(), container.as_str()],
+                )?;
+                transaction.execute(
+                    "INSERT OR REPLACE INTO retired (stack, container, retired_by) VALUES (?1, ?2, ?3)",
+                    params![stack.as_str(), container.as_str(), deploy.as_str()],
+                )?;
+            }
+            let unknown = |(instance, container): (&Instance, &ContainerId)| {
+                (instance.clone(), (container.clone(), Fields::default()))
+            };
+            insert_applied(transaction, stack, &reached.iter().map(unknown).collect())?;
+            for container in reached.values() {
+                transaction.execute(
+                    "DELETE FROM retired WHERE stack = ?1 AND container = ?2",
+                    params![stack.as_str(), container.as_str()],
+                )?;
+            }
+            transaction.execute(
+                "UPDATE deploys SET state = ?2, ended = ?3 WHERE id = ?1",
+                params![deploy.as_str(), State::from(Ending::Held).code(), now.as_millisecond()],
             )?;
             Ok(())
         })
@@ -112,6 +152,10 @@ impl Ledger {
                 Fields::default()
             };
             last.current.insert(instance, (container, fields));
+        }
+        if let Some(watch) = self.open_watch(stack)? {
+            let retired = self.retired(stack)?.into_iter().filter(|(_, by)| *by == watch.deploy);
+            last.kept = retired.map(|(container, _)| container).collect();
         }
         Ok(last)
     }
@@ -233,8 +277,17 @@ fn replace_applied(
     current: &BTreeMap<Instance, (ContainerId, Fields)>,
 ) -> Result<(), rusqlite::Error> {
     transaction.execute("DELETE FROM applied WHERE stack = ?1", [stack.as_str()])?;
+    insert_applied(transaction, stack, current)
+}
+
+/// Records what these containers were made from, beside what is known of others.
+pub(super) fn insert_applied(
+    transaction: &Transaction<'_>,
+    stack: &StackName,
+    current: &BTreeMap<Instance, (ContainerId, Fields)>,
+) -> Result<(), rusqlite::Error> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO applied (stack, service, number, container, normal_form, fields)
+        "INSERT OR REPLACE INTO applied (stack, service, number, container, normal_form, fields)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for (instance, (container, fields)) in current {
@@ -250,7 +303,11 @@ fn replace_applied(
     Ok(())
 }
 
-fn replace_stable(transaction: &Transaction<'_>, plan: &Plan, now: Timestamp) -> Result<(), rusqlite::Error> {
+pub(super) fn replace_stable(
+    transaction: &Transaction<'_>,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
     let (kind, commit) = record::of_revision(&plan.revision);
     transaction.execute(
         "INSERT OR REPLACE INTO stable (stack, revision_kind, revision_commit, desired, since)

@@ -22,8 +22,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::model::name::DeployId;
 use crate::plan::{Checkpoint, Plan};
 
+pub mod adopted;
 pub mod history;
 pub mod memory;
+pub mod watch;
 mod id;
 mod record;
 mod schema;
@@ -134,6 +136,8 @@ pub enum Ending {
     RolledBack,
     /// It failed, and so did the way back.
     RollbackFailed,
+    /// It failed or was cut off, and what it had reached stays.
+    Held,
 }
 
 impl Ledger {

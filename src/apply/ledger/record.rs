@@ -2,11 +2,14 @@
 //!
 //! The nouns themselves have no serial form: what is on the disk outlives any release and is written down here alone.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::desired::Revision;
-use crate::model::name::{Instance, NameError};
-use crate::model::spec::{Resources, RestartPolicy};
+use crate::model::name::{Instance, NameError, NetworkName};
+use crate::model::spec::{Attachment, Resources, RestartPolicy, Swap};
 use crate::plan::change::Change;
 use crate::plan::{Checkpoint, Kept};
 
@@ -16,6 +19,14 @@ use super::history::ChangeLine;
 pub(super) struct CheckpointRecord {
     containers: Vec<KeptRecord>,
     networks: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hold: Vec<InstanceRecord>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct InstanceRecord {
+    service: String,
+    number: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +42,45 @@ struct KeptRecord {
     memory_reservation: Option<u64>,
     nano_cpus: Option<u64>,
     pids: Option<u64>,
+    // What came later is absent from older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory_swap: Option<SwapRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_shares: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_period: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_quota: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_rt_period: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_rt_runtime: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpuset: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    block_io_weight: Option<u16>,
+    /// Absent where they don't change, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    networks: Option<BTreeMap<String, AttachmentRecord>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AttachmentRecord {
+    first: bool,
+    aliases: BTreeSet<String>,
+    ipv4: Option<Ipv4Addr>,
+    ipv6: Option<Ipv6Addr>,
+    link_local: BTreeSet<IpAddr>,
+    options: BTreeMap<String, String>,
+    gateway_priority: i64,
+    links: BTreeSet<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SwapRecord {
+    Unlimited,
+    Bytes(u64),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,16 +97,34 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, rusqlite::Error
 }
 
 pub(super) fn of_checkpoint(checkpoint: &Checkpoint) -> CheckpointRecord {
-    let Checkpoint { containers, networks } = checkpoint;
+    let Checkpoint { containers, networks, hold } = checkpoint;
+    let of_instance = |instance: &Instance| InstanceRecord {
+        service: instance.service.to_string(),
+        number: instance.number,
+    };
     CheckpointRecord {
         containers: containers.iter().map(of_kept).collect(),
         networks: networks.iter().map(ToString::to_string).collect(),
+        hold: hold.iter().map(of_instance).collect(),
     }
 }
 
 fn of_kept(kept: &Kept) -> KeptRecord {
-    let Kept { instance, wave, container, name, ran, restart, resources } = kept;
-    let Resources { memory, memory_reservation, nano_cpus, pids } = resources;
+    let Kept { instance, wave, container, name, ran, restart, resources, networks } = kept;
+    let Resources {
+        memory,
+        memory_swap,
+        memory_reservation,
+        nano_cpus,
+        cpu_shares,
+        cpu_period,
+        cpu_quota,
+        cpu_rt_period,
+        cpu_rt_runtime,
+        cpuset,
+        block_io_weight,
+        pids,
+    } = resources;
     KeptRecord {
         service: instance.service.to_string(),
         number: instance.number,
@@ -74,6 +142,41 @@ fn of_kept(kept: &Kept) -> KeptRecord {
         memory_reservation: *memory_reservation,
         nano_cpus: *nano_cpus,
         pids: *pids,
+        memory_swap: memory_swap.map(|swap| match swap {
+            Swap::Unlimited => SwapRecord::Unlimited,
+            Swap::Bytes(bytes) => SwapRecord::Bytes(bytes),
+        }),
+        cpu_shares: *cpu_shares,
+        cpu_period: *cpu_period,
+        cpu_quota: *cpu_quota,
+        cpu_rt_period: *cpu_rt_period,
+        cpu_rt_runtime: *cpu_rt_runtime,
+        cpuset: cpuset.clone(),
+        block_io_weight: *block_io_weight,
+        networks: networks.as_ref().map(|networks| {
+            networks.iter().map(|(name, attachment)| (name.to_string(), of_attachment(attachment))).collect()
+        }),
+    }
+}
+
+fn of_attachment(attachment: &Attachment) -> AttachmentRecord {
+    // A checkpoint has no hardware addresses: Docker couldn't give them back.
+    let Attachment { first, aliases, ipv4, ipv6, link_local, mac: _, options, gateway_priority, links } =
+        attachment.clone();
+    AttachmentRecord { first, aliases, ipv4, ipv6, link_local, options, gateway_priority, links }
+}
+
+fn to_attachment(record: &AttachmentRecord) -> Attachment {
+    Attachment {
+        first: record.first,
+        aliases: record.aliases.clone(),
+        ipv4: record.ipv4,
+        ipv6: record.ipv6,
+        link_local: record.link_local.clone(),
+        mac: None,
+        options: record.options.clone(),
+        gateway_priority: record.gateway_priority,
+        links: record.links.clone(),
     }
 }
 
@@ -81,9 +184,13 @@ pub(super) fn to_checkpoint(json: &str) -> Result<Checkpoint, String> {
     let record: CheckpointRecord = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let containers = record.containers.iter().map(to_kept).collect::<Result<_, _>>();
     let networks = record.networks.iter().map(|name| name.parse()).collect::<Result<_, _>>();
+    let to_instance =
+        |record: &InstanceRecord| Ok(Instance { service: record.service.parse()?, number: record.number });
+    let hold = record.hold.iter().map(to_instance).collect::<Result<_, _>>();
     Ok(Checkpoint {
         containers: containers.map_err(|error| error.to_string())?,
         networks: networks.map_err(|error: NameError| error.to_string())?,
+        hold: hold.map_err(|error: NameError| error.to_string())?,
     })
 }
 
@@ -105,8 +212,26 @@ fn to_kept(record: &KeptRecord) -> Result<Kept, NameError> {
             memory_reservation: record.memory_reservation,
             nano_cpus: record.nano_cpus,
             pids: record.pids,
+            memory_swap: record.memory_swap.map(|swap| match swap {
+                SwapRecord::Unlimited => Swap::Unlimited,
+                SwapRecord::Bytes(bytes) => Swap::Bytes(bytes),
+            }),
+            cpu_shares: record.cpu_shares,
+            cpu_period: record.cpu_period,
+            cpu_quota: record.cpu_quota,
+            cpu_rt_period: record.cpu_rt_period,
+            cpu_rt_runtime: record.cpu_rt_runtime,
+            cpuset: record.cpuset.clone(),
+            block_io_weight: record.block_io_weight,
         },
+        networks: record.networks.as_ref().map(to_networks).transpose()?,
     })
+}
+
+fn to_networks(
+    records: &BTreeMap<String, AttachmentRecord>,
+) -> Result<BTreeMap<NetworkName, Attachment>, NameError> {
+    records.iter().map(|(name, record)| Ok((name.parse()?, to_attachment(record)))).collect()
 }
 
 pub(super) fn of_changes(changes: &[Change]) -> Vec<ChangeLine> {

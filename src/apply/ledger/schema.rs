@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, params};
 use super::LedgerError;
 
 /// The format that this release writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Deploys of one stack that are kept; older ones are forgotten.
 const DEPLOYS_MAX: u32 = 1000;
@@ -80,6 +80,31 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What came with format 2. An earlier release would take what was adopted for somebody else's, and not know what is
+/// watched.
+const TABLES_OF_2: &str = "
+    CREATE TABLE adopted (
+        stack   TEXT NOT NULL,
+        kind    TEXT NOT NULL,
+        object  TEXT NOT NULL,
+        service TEXT,
+        number  INTEGER,
+        since   INTEGER NOT NULL,
+        PRIMARY KEY (kind, object)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE watches (
+        stack         TEXT PRIMARY KEY,
+        deploy        TEXT NOT NULL,
+        desired       TEXT NOT NULL,
+        before_kind   TEXT,
+        before_commit TEXT,
+        holds         INTEGER NOT NULL,
+        watched       TEXT NOT NULL,
+        failed        TEXT
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// Makes the file before the database library does, so that at no moment anybody else may read it.
 pub(super) fn make_private(path: &Path) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::File { path: path.to_owned(), source };
@@ -96,7 +121,7 @@ pub(super) fn make_private(path: &Path) -> Result<(), LedgerError> {
     }
 }
 
-/// Brings a fresh connection into its working state and makes the tables of an empty file.
+/// Brings a fresh connection into its working state, and makes the tables that the file lacks.
 pub(super) fn prepare(connection: &Connection, path: &Path, busy_wait: Duration) -> Result<(), LedgerError> {
     let failed = |source| classify(path, "opened", source);
     connection.busy_timeout(busy_wait).map_err(failed)?;
@@ -107,15 +132,18 @@ pub(super) fn prepare(connection: &Connection, path: &Path, busy_wait: Duration)
     // Readers (`status`, `history`) and the writer don't wait for each other.
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    if found == 0 { create(connection).map_err(failed) } else { Ok(()) }
+    if found < VERSION { bring_up(connection).map_err(failed) } else { Ok(()) }
 }
 
-fn create(connection: &Connection) -> Result<(), rusqlite::Error> {
+fn bring_up(connection: &Connection) -> Result<(), rusqlite::Error> {
     let transaction = Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
     // Asked again inside: another process may have made them in the meantime.
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found == 0 {
         transaction.execute_batch(TABLES)?;
+    }
+    if found < VERSION {
+        transaction.execute_batch(TABLES_OF_2)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
     transaction.commit()

@@ -1,15 +1,17 @@
 //! What goes into the ledger comes out of it, also after it was opened again, and nothing else comes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use super::adopted::TakeOver;
 use super::history::{State, Unfinished};
 use super::memory::{Quarantined, Settled};
 use super::*;
+use crate::model::adopted::Adopted;
 use crate::model::desired::Revision;
 use crate::model::name::{ContainerId, Instance, StackName};
-use crate::model::spec::{Resources, RestartPolicy};
+use crate::model::spec::{Attachment, Resources, RestartPolicy};
 use crate::plan::change::{Change, Kind, Operation, Reason};
 use crate::plan::fields::{FieldValue, Fields};
 use crate::plan::{DesiredDigest, Kept, OpenDeploy, PlanId};
@@ -34,6 +36,21 @@ fn instance(service: &str) -> Instance {
     Instance { service: service.parse().unwrap(), number: 1 }
 }
 
+/// One that says all that a checkpoint keeps.
+fn attachment() -> Attachment {
+    Attachment {
+        first: true,
+        aliases: ["web".to_owned()].into(),
+        ipv4: "172.18.0.7".parse().ok(),
+        ipv6: "fd00::7".parse().ok(),
+        link_local: ["169.254.8.8".parse().unwrap()].into(),
+        mac: None,
+        options: [("a.b".to_owned(), "c".to_owned())].into(),
+        gateway_priority: -1,
+        links: [("auren-dev-db-1".to_owned(), "db".to_owned())].into(),
+    }
+}
+
 fn plan(desired: &str) -> Plan {
     let restarts = [
         RestartPolicy::No,
@@ -50,6 +67,7 @@ fn plan(desired: &str) -> Plan {
         ran: number % 2 == 0,
         restart,
         resources: Resources { memory: Some(4 << 30), pids: Some(64), ..Resources::default() },
+        networks: (number % 2 == 0).then(|| BTreeMap::from([("auren-net".parse().unwrap(), attachment())])),
     };
     Plan {
         id: PlanId("7b1de0".to_owned()),
@@ -62,19 +80,24 @@ fn plan(desired: &str) -> Plan {
             kind: Kind::Service,
             name: "app".to_owned(),
             service: None,
+            was: None,
             operation: Operation::Replace,
             reason: Reason::Differs,
             fields: Vec::new(),
         }],
-        unchanged: 0,
+        reported: Vec::new(),
+        ignored: 0,
+        unchanged: Vec::new(),
         notes: Vec::new(),
         consent: None,
         steps: Vec::new(),
         checkpoint: Checkpoint {
+            hold: BTreeSet::from([instance("app")]),
             containers: (0_u32..).zip(restarts).map(kept).collect(),
             networks: vec!["auren-dev_default".parse().unwrap()],
         },
         outcome: BTreeMap::new(),
+        watch: BTreeMap::new(),
     }
 }
 
@@ -250,10 +273,10 @@ fn the_file_is_private_and_a_strange_one_is_refused_by_name() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{entry:?}");
     }
-    ledger.lock().pragma_update(None, "user_version", 2).unwrap();
+    ledger.lock().pragma_update(None, "user_version", 3).unwrap();
     drop(ledger);
     let error = Ledger::open(&path).unwrap_err();
-    assert!(matches!(error, LedgerError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, LedgerError::Newer { found: 3, known: 2, .. }), "{error}");
     let strange = temp.path().join("strange.db");
     fs::write(&strange, "this is no database at all, only a long enough text".repeat(40)).unwrap();
     let error = Ledger::open(&strange).unwrap_err();
@@ -272,4 +295,48 @@ fn damage_inside_is_told_and_not_taken_for_nothing() {
         .unwrap();
     let error = ledger.open_deploy(&stack()).unwrap_err();
     assert!(matches!(error, LedgerError::Damaged { .. }), "{error:?}");
+}
+
+#[test]
+fn a_ledger_of_format_1_is_brought_up_and_keeps_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let ledger = Ledger::open(&path).unwrap();
+    let plan = plan("aa");
+    ledger.affirm(Settled { plan: &plan, current: &current() }, at(0)).unwrap();
+    ledger.lock().execute_batch("DROP TABLE adopted; DROP TABLE watches; PRAGMA user_version = 1").unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(&path).unwrap();
+    assert_eq!(ledger.last_applied(&stack()).unwrap().current, current());
+    assert!(ledger.adopted(&stack()).unwrap().is_empty());
+}
+
+#[test]
+fn what_was_adopted_is_on_record_until_it_is_gone() {
+    let ledger = Ledger::open_in_memory().unwrap();
+    let adopted = Adopted {
+        containers: [(container("a"), instance("web")), (container("b"), instance("db"))].into(),
+        networks: ["0a".parse().unwrap()].into(),
+        volumes: ["data".parse().unwrap()].into(),
+    };
+    let plan = plan("aa");
+    let taken = TakeOver { plan: &plan, adopted: &adopted, applied: &current() };
+    ledger.adopt(taken, at(0)).unwrap();
+    ledger.adopt(taken, at(1)).unwrap();
+    assert_eq!(ledger.adopted(&stack()).unwrap(), adopted);
+    assert_eq!(ledger.adopted_elsewhere(&stack(), &adopted).unwrap(), []);
+    let other = "other".parse().unwrap();
+    assert_eq!(ledger.adopted_elsewhere(&other, &adopted).unwrap().len(), 4);
+    // All of it or nothing.
+    let mut theirs = Adopted { volumes: ["more".parse().unwrap()].into(), ..Adopted::none() };
+    theirs.volumes.insert("data".parse().unwrap());
+    let their_plan = Plan { stack: other.clone(), ..plan.clone() };
+    let taken = TakeOver { plan: &their_plan, adopted: &theirs, applied: &BTreeMap::new() };
+    ledger.adopt(taken, at(2)).unwrap_err();
+    assert!(ledger.adopted(&other).unwrap().is_empty());
+    assert_eq!(ledger.adopted(&stack()).unwrap(), adopted);
+    assert_eq!(ledger.last_applied(&stack()).unwrap().current, current());
+    assert!(ledger.adopted(&"other".parse().unwrap()).unwrap().is_empty());
+    ledger.forget_adopted(&stack(), &container("a")).unwrap();
+    assert_eq!(ledger.adopted(&stack()).unwrap().containers.len(), 1);
 }

@@ -71,13 +71,17 @@ impl Stage {
 
     fn start(&self) -> Agent {
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let docker = host().map(|host| format!("docker: {host}\n")).unwrap_or_default();
+        let (repository, state) = (self.path("shop.git"), self.path("state"));
+        let text = format!(
+            "{docker}state: {}\nfollow: [{{repository: {}, environment: dev}}]\n",
+            state.display(),
+            repository.display()
+        );
+        fs::write(self.path("agent.yaml"), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        command.args(["--env", "dev", "--repo"]).arg(self.path("shop.git"));
-        command.arg("--state").arg(self.path("state"));
-        if let Some(host) = host() {
-            command.args(["--docker", &host]);
-        }
-        Agent(command.arg("run").stderr(log).spawn().unwrap())
+        command.args(["run", "--config"]).arg(self.path("agent.yaml"));
+        Agent(command.stderr(log).spawn().unwrap())
     }
 
     async fn containers(&self) -> Vec<LiveContainer> {
@@ -165,6 +169,8 @@ fn what_can_never_be_followed_is_an_error_at_once() {
     let tree = git.find_tree(index.write_tree().unwrap()).unwrap();
     let author = Signature::now("Ada", "ada@example.org").unwrap();
     git.commit(Some("refs/heads/main"), &author, &author, "one", &tree, &[]).unwrap();
+    let wrong = path("agent.yaml");
+    fs::write(&wrong, "follow: [{repository: shop.git}]").unwrap();
     for (repository, arguments, expected) in [
         ("nowhere", vec!["run"], vec!["does not exist", "hint: "]),
         ("plain", vec!["run"], vec!["not a Git repository", "git init"]),
@@ -174,6 +180,12 @@ fn what_can_never_be_followed_is_an_error_at_once() {
         ("several", vec!["run", "--branch", "new"], vec!["`new` is not a branch", "main"]),
         ("several", vec!["run", "--rev", "HEAD"], vec!["follows a branch", "--branch"]),
         ("several", vec!["run", "-f", "compose.yaml"], vec!["follows a repository", "apply"]),
+        ("several", vec!["run", "--config", "nowhere.yaml"], vec!["nowhere.yaml can't be read"]),
+        (
+            "several",
+            vec!["run", "--config", wrong.to_str().unwrap()],
+            vec!["agent.yaml:1:23", "absolute path"],
+        ),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
         command.arg("--repo").arg(path(repository)).arg("--state").arg(path("state"));

@@ -17,11 +17,13 @@ use evenkeel::engine::Engine;
 use evenkeel::engine::observe::observe;
 use evenkeel::engine::sim::{Sim, SimImage};
 use evenkeel::model::desired::{
-    Condition, ContentKind, Dependency, Desired, FileContent, Gate, RepositoryContent, Revision, Service,
+    Condition, ContentKind, Dependency, Desired, FileContent, Gate, Prune, RepositoryContent, Revision,
+    Service,
 };
-use evenkeel::model::image::ImageRef;
+use evenkeel::model::image::{ImageRef, PullPolicy};
 use evenkeel::model::live::{Live, LiveContainer, Status};
 use evenkeel::model::name::{ContainerId, DeployId, ServiceName, StackName};
+use evenkeel::model::policy::{Drift, Rollback};
 use evenkeel::model::spec::{
     Attachment, ContainerSpec, ContentDigest, HealthTest, Healthcheck, Mount, MountSource, NetworkSpec,
     RestartPolicy,
@@ -103,7 +105,13 @@ impl<E: Engine> Bench<E> {
 
     pub async fn live(&self, desired: &Desired) -> Live {
         let references = desired.services.values().map(|service| service.spec.image.clone()).collect();
-        observe(&self.host, &self.stack, &references).await.unwrap()
+        observe(&self.host, &self.stack, &self.ledger.adopted(&self.stack).unwrap(), &references)
+            .await
+            .unwrap()
+    }
+
+    pub fn key(&self) -> &DigestKey {
+        &self.key
     }
 
     pub async fn plan(&self, desired: &Desired) -> Plan {
@@ -143,7 +151,12 @@ impl<E: Engine> Bench<E> {
 
     /// Every container of the stack.
     pub async fn containers(&self) -> Vec<LiveContainer> {
-        observe(&self.host, &self.stack, &BTreeSet::new()).await.unwrap().containers.into_values().collect()
+        observe(&self.host, &self.stack, &self.ledger.adopted(&self.stack).unwrap(), &BTreeSet::new())
+            .await
+            .unwrap()
+            .containers
+            .into_values()
+            .collect()
     }
 
     /// The containers that run, by their service.
@@ -252,6 +265,11 @@ pub fn service(name: &str, tier: &str, image: &str) -> Service {
         replicas: 1,
         depends_on: BTreeMap::new(),
         gate: Gate::default(),
+        drift: Drift::default(),
+        rollback: Rollback::default(),
+        watch: None,
+        moved_from: None,
+        pull: PullPolicy::default(),
         spec,
     }
 }
@@ -275,7 +293,7 @@ pub fn stack_with(app_image: &str) -> Desired {
     let mut app = service("app", "apps", app_image);
     app.depends_on.insert(
         "db".parse::<ServiceName>().unwrap(),
-        Dependency { condition: Condition::Healthy, required: true },
+        Dependency { condition: Condition::Healthy, required: true, restart: false },
     );
     app.spec.environment.insert("TOKEN".to_owned(), Text::sensitive("hunter22"));
     app.spec.healthcheck = Some(Healthcheck {
@@ -284,27 +302,18 @@ pub fn stack_with(app_image: &str) -> Desired {
         timeout: Some(Duration::from_secs(5)),
         start_period: None,
         retries: Some(3),
+        ..Healthcheck::default()
     });
     let mut proxy = service("proxy", "edge", "proxy:1");
     let digest = ContentDigest("c0ffee".to_owned());
     proxy.spec.mounts.insert(
         "/etc/proxy.conf".to_owned(),
-        Mount { source: MountSource::Repository(digest.clone()), read_only: true },
+        Mount { read_only: true, ..Mount::of(MountSource::Repository(digest.clone())) },
     );
     let file = FileContent { bytes: b"listen 80".to_vec(), executable: false };
     let content =
         RepositoryContent { path: "manifests/edge/proxy.conf".to_owned(), kind: ContentKind::File(file) };
-    let network = NetworkSpec {
-        name: "auren-dev_default".parse().unwrap(),
-        external: false,
-        driver: None,
-        options: BTreeMap::new(),
-        pools: Vec::new(),
-        internal: false,
-        attachable: false,
-        ipv6: false,
-        labels: BTreeMap::new(),
-    };
+    let network = NetworkSpec::named("auren-dev_default".parse().unwrap());
     Desired {
         stack: stack(),
         environment: None,
@@ -314,5 +323,7 @@ pub fn stack_with(app_image: &str) -> Desired {
         volumes: BTreeMap::new(),
         services: [db, app, proxy].into_iter().map(|service| (service.name.clone(), service)).collect(),
         contents: BTreeMap::from([(digest, content)]),
+        hosts: Vec::new(),
+        prune: Prune::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use evenkeel::apply::Outcome;
 use evenkeel::apply::gate::probe::NetworkProber;
 use evenkeel::engine::docker::Docker;
-use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, HttpGate, Revision};
+use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, HttpGate, Prune, Revision};
 use evenkeel::model::name::StackName;
 use evenkeel::model::spec::{AddressPool, HealthTest, Healthcheck, NetworkSpec};
 use evenkeel::model::text::Text;
@@ -33,8 +33,9 @@ fn stack_that(stack: &StackName, subnet: &str, more: &str) -> Desired {
         timeout: Some(Duration::from_secs(5)),
         start_period: None,
         retries: Some(3),
+        ..Healthcheck::default()
     });
-    let needs = Dependency { condition: Condition::Healthy, required: true };
+    let needs = Dependency { condition: Condition::Healthy, required: true, restart: false };
     app.depends_on.insert(db.name.clone(), needs);
     let name: evenkeel::model::name::NetworkName = format!("{stack}_default").parse().unwrap();
     for service in [&mut db, &mut app] {
@@ -42,18 +43,13 @@ fn stack_that(stack: &StackName, subnet: &str, more: &str) -> Desired {
         service.spec.networks.insert(name.clone(), attachment);
         service.spec.stop_grace = Some(Duration::from_secs(2));
     }
-    let pool = AddressPool { subnet: format!("{subnet}0/24"), gateway: None, ip_range: None };
-    let network = NetworkSpec {
-        name,
-        external: false,
-        driver: None,
-        options: BTreeMap::new(),
-        pools: vec![pool],
-        internal: false,
-        attachable: false,
-        ipv6: false,
-        labels: BTreeMap::new(),
+    let pool = AddressPool {
+        subnet: format!("{subnet}0/24"),
+        gateway: None,
+        ip_range: None,
+        reserved: BTreeMap::new(),
     };
+    let network = NetworkSpec { pools: vec![pool], ..NetworkSpec::named(name) };
     Desired {
         stack: stack.clone(),
         environment: None,
@@ -63,6 +59,8 @@ fn stack_that(stack: &StackName, subnet: &str, more: &str) -> Desired {
         volumes: BTreeMap::new(),
         services: [db, app].into_iter().map(|service| (service.name.clone(), service)).collect(),
         contents: BTreeMap::new(),
+        hosts: Vec::new(),
+        prune: Prune::default(),
     }
 }
 

@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 use super::bench::{Bench, stack, stack_with};
 
 /// More calls than any deploy of these tests makes.
-const CALLS_MAX: usize = 500;
+pub(super) const CALLS_MAX: usize = 500;
 
 /// Lets the call number `at` (from 0) and, with `for_ever`, all after it suffer `fault`. The notification comes with
 /// the first.
-fn strike(sim: &Sim, at: usize, (fault, for_ever): (Fault, bool)) -> Arc<Notify> {
+pub(super) fn strike(sim: &Sim, at: usize, (fault, for_ever): (Fault, bool)) -> Arc<Notify> {
     let struck = Arc::new(Notify::new());
     let notify = Arc::clone(&struck);
     let mut calls = 0;
@@ -33,7 +33,7 @@ fn strike(sim: &Sim, at: usize, (fault, for_ever): (Fault, bool)) -> Arc<Notify>
 }
 
 /// Asserts that each service runs exactly once, and `app` as the old or a new container.
-async fn assert_whole(bench: &Bench, before: &BTreeMap<String, ContainerId>, context: &str) {
+pub(super) async fn assert_whole(bench: &Bench, before: &BTreeMap<String, ContainerId>, context: &str) {
     let serving = bench.serving().await;
     let services: Vec<&String> = serving.keys().collect();
     assert_eq!(services, ["app", "db", "proxy"], "{context}");
@@ -137,7 +137,9 @@ async fn sweep_first(fault: Fault) -> usize {
                 );
             }
             None | Some(Recovered::Forward(_)) => {}
-            Some(Recovered::BackFailed { .. }) => panic!("{fault:?} at {at}: {recovered:?}"),
+            Some(Recovered::Held(_) | Recovered::BackFailed { .. }) => {
+                panic!("{fault:?} at {at}: {recovered:?}")
+            }
         }
         let outcome = bench.deploy(&desired).await;
         assert!(matches!(outcome, Outcome::Applied(_) | Outcome::Unchanged), "{at}: {outcome:?}");

@@ -48,6 +48,7 @@ fn health() -> Healthcheck {
         timeout: Some(Duration::from_secs(3)),
         start_period: None,
         retries: Some(3),
+        ..Healthcheck::default()
     }
 }
 

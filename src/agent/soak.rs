@@ -1,0 +1,150 @@
+//! The watch after a commit: looks at what was started, and returns the stack to what ran before if that fails.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::Happening;
+use super::aim::{self, ACTOR, Trouble};
+use super::reconcile::{Head, Reconciler};
+use super::said::Topic;
+use crate::apply::Outcome;
+use crate::apply::ledger::watch::{OpenWatch, TRIGGER};
+use crate::apply::machine::{DeployError, Order};
+use crate::apply::registry::Registries;
+use crate::apply::soak::next_look;
+use crate::engine::Engine;
+use crate::model::desired::{Gate, Revision};
+use crate::model::name::{ServiceName, StackName};
+
+/// What waits to be tried again where the way back from a watch has failed.
+const RETURN: &str = "return from a watch";
+
+impl<E: Engine> Reconciler<'_, E> {
+    /// Looks at what is watched on `stack`, ends a watch that has passed, and goes back from one that has failed.
+    /// Comes before all repairs, for a crash is a failure here and not drift.
+    pub(super) async fn soak(&mut self, stack: &StackName) -> Result<(), Trouble> {
+        self.watch_at = None;
+        let ledger = self.machine.ledger();
+        let Some(open) = ledger.open_watch(stack).map_err(|error| Trouble::of(&error))? else {
+            return Ok(());
+        };
+        let stable = self.last_stable(stack)?;
+        if stable.as_ref().is_none_or(|stable| stable.desired != open.desired) {
+            // Something else has been found to run, without a deploy.
+            return ledger.end_watch(stack).map_err(|error| Trouble::of(&error));
+        }
+        let (why, is_new) = if let Some(why) = &open.failed {
+            (Some(why.clone()), false)
+        } else {
+            let gates = self.gates(stable.as_ref().and_then(|stable| stable.revision.commit()));
+            let looked = self.stop.run_until_cancelled(self.machine.soak(stack, &open, &gates)).await;
+            let Some(looked) = looked else { return Ok(()) };
+            (looked.map_err(|error| Trouble::of(&error))?, true)
+        };
+        let Some(why) = why else { return self.goes_on(stack, &open) };
+        if is_new {
+            warn!(deploy = %open.deploy, reason = why, "failed during its watch");
+            ledger.fail_watch(stack, &why, self.machine.now()).map_err(|error| Trouble::of(&error))?;
+        }
+        self.go_back(stack, &open, &why).await
+    }
+
+    /// Sees to it that what a deploy has just begun to watch is looked at.
+    pub(super) fn watch_on(&mut self, stack: &StackName) {
+        if self.watch_at.is_none()
+            && let Ok(Some(open)) = self.machine.ledger().open_watch(stack)
+        {
+            let left = open.until().and_then(|until| next_look(self.machine.now(), until));
+            self.watch_at = Some(Instant::now() + left.unwrap_or_default());
+        }
+    }
+
+    /// The gates of what was deployed, where its manifests are at hand.
+    fn gates(&self, stable: Option<&str>) -> BTreeMap<ServiceName, Gate> {
+        match &self.head {
+            Some(Head { commit, desired: Some(desired), .. }) if Some(commit.as_str()) == stable => {
+                desired.services.iter().map(|(name, service)| (name.clone(), service.gate.clone())).collect()
+            }
+            Some(_) | None => BTreeMap::new(),
+        }
+    }
+
+    fn goes_on(&mut self, stack: &StackName, open: &OpenWatch) -> Result<(), Trouble> {
+        let left = open.until().and_then(|until| next_look(self.machine.now(), until));
+        if let Some(left) = left {
+            self.watch_at = Some(Instant::now() + left);
+        } else {
+            self.machine.ledger().end_watch(stack).map_err(|error| Trouble::of(&error))?;
+            info!(deploy = %open.deploy, "its watch has passed");
+        }
+        Ok(())
+    }
+
+    /// Returns to what was carried out before, by a deploy of its own.
+    async fn go_back(&mut self, stack: &StackName, open: &OpenWatch, why: &str) -> Result<(), Trouble> {
+        let no_way = match &open.before {
+            _ if open.holds => Some("a service of it is not to be rolled back"),
+            None => Some("nothing ran before it"),
+            Some(Revision::WorkTree(_) | Revision::Files) => {
+                Some("what ran before was deployed from files, not from a commit")
+            }
+            Some(Revision::Commit(_)) => None,
+        };
+        if let Some(no_way) = no_way {
+            let text = format!("{why}; it stays, for {no_way}");
+            if self.said.is_news(Topic::Host, &text) {
+                error!(reason = text, "somebody must look at this host");
+            }
+            return self.machine.ledger().end_watch(stack).map_err(|error| Trouble::of(&error));
+        }
+        let trouble = |text: String| Trouble { text, what: Some(RETURN.to_owned()) };
+        if self.attempts(aim::Aim::Stable).forbids(RETURN, Instant::now()) {
+            return Ok(());
+        }
+        let Some(commit) = open.before.as_ref().and_then(Revision::commit) else { return Ok(()) };
+        let desired = self.stable_desired(commit).await.map_err(trouble)?;
+        let order = Order {
+            desired: &desired,
+            expected: None,
+            accepted: None,
+            registries: Registries::Leave,
+            trigger: TRIGGER,
+            actor: ACTOR,
+            progress: self.audience,
+            stop: self.stop,
+        };
+        let deployed = match self.machine.deploy(order).await {
+            // Whoever wants a watch wants all that came with the failed deploy to go.
+            Err(DeployError::NeedsConsent { plan, .. }) => {
+                self.machine.deploy(Order { accepted: Some(&plan), ..order }).await
+            }
+            deployed => deployed,
+        };
+        let (plan, outcome) = deployed.map_err(|error| trouble(aim::chain(&error)))?;
+        self.audience.happens(Happening::Ended(&plan, &outcome));
+        match outcome {
+            Outcome::Applied(_) => {
+                info!(revision = %plan.revision, "back at what ran before");
+                self.attempts(aim::Aim::Stable).forget();
+                Ok(())
+            }
+            Outcome::Unchanged => self.machine.ledger().end_watch(stack).map_err(|error| Trouble::of(&error)),
+            outcome => Err(trouble(format!("{why}; and the way back failed: {}", failure_of(&outcome)))),
+        }
+    }
+}
+
+fn failure_of(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed { failure, .. }
+        | Outcome::RolledBack { failure, .. }
+        | Outcome::Held { failure, .. }
+        | Outcome::RollbackFailed { failure, .. } => failure.to_string(),
+        Outcome::Refused(findings) => {
+            findings.iter().map(|finding| finding.what.as_str()).collect::<Vec<_>>().join("; ")
+        }
+        Outcome::Unchanged | Outcome::Applied(_) | Outcome::Interrupted(_) => "it was stopped".to_owned(),
+    }
+}

@@ -1,0 +1,138 @@
+//! Judges what is watched after a commit: whether a container still does what its gate had seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::gate::probe::Prober;
+use super::gate::wait::Watch;
+use super::gate::{GateFailure, Waited, wait};
+use super::ledger::watch::OpenWatch;
+use crate::engine::observe::observe;
+use crate::engine::{Engine, EngineError};
+use crate::model::adopted::Adopted;
+use crate::model::desired::{Expect, Gate};
+use crate::model::live::{Health, LiveContainer, Status};
+use crate::model::name::{Instance, ServiceName, StackName};
+use crate::plan::LastApplied;
+
+/// The time between two looks at what is watched, where no event tells of anything.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a gate that had passed may take to pass again: one bad answer is no failure.
+const GATE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why a watched container has failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SoakFailure {
+    /// Its process has ended.
+    #[error("its process exited with {code}{}", if *out_of_memory { ": it was killed for want of memory" } else { "" })]
+    Exited {
+        /// The process's status.
+        code: i64,
+        /// Whether the kernel killed it for its memory.
+        out_of_memory: bool,
+    },
+    /// Docker has restarted it.
+    #[error("it crashed and was restarted")]
+    Restarted,
+    /// It can't be run again.
+    #[error("it is dead")]
+    Dead,
+    /// Its health check fails by Docker's own word.
+    #[error("it is unhealthy")]
+    Unhealthy,
+    /// Its gate holds no more.
+    #[error("its gate fails again: {0}")]
+    Gate(GateFailure),
+}
+
+/// Judges one container by what the engine says of it. A start counts its restarts anew, so any of them is a crash.
+///
+/// One that somebody has removed did not fail: it is made again like any other.
+pub fn judge(expect: Expect, container: Option<&LiveContainer>) -> Option<SoakFailure> {
+    let state = &container?.state;
+    if state.restarts > 0 {
+        return Some(SoakFailure::Restarted);
+    }
+    match state.status {
+        Status::Exited { code: 0, .. } if expect == Expect::Completed => None,
+        Status::Exited { code, out_of_memory } => Some(SoakFailure::Exited { code, out_of_memory }),
+        Status::Restarting => Some(SoakFailure::Restarted),
+        Status::Dead => Some(SoakFailure::Dead),
+        Status::Running if state.health == Some(Health::Unhealthy) => Some(SoakFailure::Unhealthy),
+        Status::Created | Status::Paused | Status::Running => None,
+    }
+}
+
+/// How long to wait for the next look at a watch that ends at `until`: nothing once it has ended.
+pub fn next_look(now: Timestamp, until: Timestamp) -> Option<Duration> {
+    let left = until.duration_since(now);
+    if left <= SignedDuration::ZERO {
+        return None;
+    }
+    // A moment more, so that it has ended by then.
+    let left = Duration::try_from(left).unwrap_or(INTERVAL).saturating_add(Duration::from_millis(1));
+    Some(left.min(INTERVAL))
+}
+
+/// What is looked at, and how.
+pub(super) struct Soak<'a> {
+    pub(super) stack: &'a StackName,
+    pub(super) open: &'a OpenWatch,
+    pub(super) last: &'a LastApplied,
+    pub(super) adopted: &'a Adopted,
+    /// The gates of services, as far as they are known.
+    pub(super) gates: &'a BTreeMap<ServiceName, Gate>,
+    pub(super) prober: &'a dyn Prober,
+}
+
+/// Looks at everything that is watched at `now`. Returns the first container that has failed, and why.
+pub(super) async fn look<E: Engine>(
+    engine: &E,
+    soak: Soak<'_>,
+    now: Timestamp,
+) -> Result<Option<(Instance, SoakFailure)>, EngineError> {
+    let live = observe(engine, soak.stack, soak.adopted, &BTreeSet::new()).await?;
+    let watched = soak.open.watched.iter().filter(|(_, watched)| now < watched.until);
+    let mut asked = Vec::new();
+    for (instance, watched) in watched {
+        let Some((container, _)) = soak.last.current.get(instance) else { continue };
+        if let Some(failure) = judge(watched.expect, live.containers.get(container)) {
+            return Ok(Some((instance.clone(), failure)));
+        }
+        let gate = soak.gates.get(&instance.service);
+        let asks = gate.filter(|gate| gate.http.is_some() || gate.tcp.is_some());
+        asked.extend(
+            asks.filter(|_| watched.expect == Expect::Running).map(|gate| (instance, container, gate)),
+        );
+    }
+    for (instance, container, gate) in asked {
+        let gate = Gate { deadline: Some(GATE_WITHIN), stable_for: Some(Duration::ZERO), ..gate.clone() };
+        let halt = CancellationToken::new();
+        let watch = Watch { container, gate: &gate, prober: soak.prober, halt: &halt };
+        match wait(engine, watch, |_, _| {}).await {
+            Waited::Failed(GateFailure::Gone) | Waited::Passed | Waited::Halted => {}
+            Waited::Failed(failure) => return Ok(Some((instance.clone(), SoakFailure::Gate(failure)))),
+            Waited::Unseen(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_is_looked_at_now_and_then_and_at_its_end() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let after = |seconds| now + SignedDuration::from_secs(seconds);
+        assert_eq!(next_look(now, after(300)), Some(Duration::from_secs(30)));
+        assert_eq!(next_look(now, after(2)), Some(Duration::from_millis(2001)));
+        assert_eq!(next_look(now, now), None);
+        assert_eq!(next_look(now, after(-5)), None);
+    }
+}
