@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod adopt;
+mod plan;
+
+pub use adopt::AdoptArgs;
+pub use plan::{ApplyArgs, ObserveArgs, PlanArgs, PlanFormat};
+
 /// Keeps Docker hosts on an even keel: what Git says is what runs
 ///
 /// Evenkeel reads Compose manifests from a repository, compares them field by field with live Docker, and applies the
@@ -83,6 +89,22 @@ pub struct Global {
     #[arg(long, global = true, value_name = "HOST", env = "DOCKER_HOST", hide_env_values = true)]
     pub docker: Option<String>,
 
+    /// Who this host is, for `hosts` of environment.yaml [default: its host name]
+    #[arg(long, global = true, value_name = "NAME", env = "EVENKEEL_HOST", hide_env_values = true)]
+    pub host: Option<String>,
+
+    /// What this host is besides, as in `role=web`; may be given several times
+    #[arg(
+        long = "label",
+        global = true,
+        value_name = "KEY=VALUE",
+        env = "EVENKEEL_LABELS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_parser = super::place::label
+    )]
+    pub labels: Vec<(String, String)>,
+
     /// The folder for the ledger and laid down files [default: /var/lib/evenkeel as root, else ~/.local/state/evenkeel]
     #[arg(long, global = true, value_name = "DIR", env = "EVENKEEL_STATE", hide_env_values = true)]
     pub state: Option<PathBuf>,
@@ -123,6 +145,11 @@ pub enum Command {
     ///
     /// Compares what is desired with live Docker and with what was last applied, and writes nothing anywhere.
     Plan(PlanArgs),
+    /// Tell what runs here, for the review of pull requests elsewhere
+    ///
+    /// Prints a JSON file for `evenkeel plan --against REV --live FILE`. A value is in it only if the repository says the
+    /// same in the clear, or if it is of a kind that is never a secret, like a limit or a port. Writes nothing to Docker.
+    Observe(ObserveArgs),
     /// Change the host to what is desired
     ///
     /// Shows the plan, asks, and carries it out: in order, behind health gates. If anything fails before the whole deploy
@@ -146,6 +173,12 @@ pub enum Command {
     /// it and are still kept are started again, without any pull. The revision left behind is quarantined: an agent does not
     /// deploy it again.
     Rollback(RollbackArgs),
+    /// Take over running containers without restarting them
+    ///
+    /// Finds the containers, networks and volumes of a Compose project, or the containers that are named, shows the plan as
+    /// it would be with them, asks, and records that they belong to the stack. Nothing is done to them: what differs from
+    /// the manifests, the next `apply` changes.
+    Adopt(AdoptArgs),
     /// See the whole story on this machine, in under a minute
     ///
     /// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the
@@ -180,8 +213,24 @@ pub struct InitArgs {
 Examples:
   evenkeel validate               every environment of the repository here
   evenkeel validate --rev main    as the branch has it
+  evenkeel validate --format github    in a GitHub workflow: marks the lines of the pull request
   evenkeel -f compose.yaml validate --json")]
-pub struct ValidateArgs {}
+pub struct ValidateArgs {
+    /// The form of the output; `--json` is short for json
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ValidateFormat,
+}
+
+/// Forms of `validate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ValidateFormat {
+    /// For people, with the lines of the files
+    Text,
+    /// For programs
+    Json,
+    /// Annotations of a GitHub workflow, shown at the lines of a pull request
+    Github,
+}
 
 /// The arguments of `render`.
 #[derive(Debug, Args)]
@@ -261,51 +310,28 @@ pub enum SchemaOf {
     Environment,
     /// evenkeel.yaml
     Project,
-}
-
-/// The arguments of `plan`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  evenkeel --env prod plan
-  evenkeel --env prod --rev feature plan            what a branch would change
-  evenkeel --env prod plan --detailed-exitcode    for scripts: 2 if there is something to do")]
-pub struct PlanArgs {
-    /// End with status 2 if the plan has changes
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-}
-
-/// The arguments of `apply`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  evenkeel --env prod apply               show the plan, ask, apply
-  evenkeel --env prod --rev v1.4 apply    exactly that tag
-  evenkeel -f compose.yaml apply --yes    a bare Compose file, without asking")]
-pub struct ApplyArgs {
-    /// Don't ask
-    #[arg(short, long)]
-    pub yes: bool,
-
-    /// Agree to a plan that removes many services, by its id
-    #[arg(long, value_name = "PLAN")]
-    pub accept: Option<String>,
+    /// agent.yaml, on a host
+    Agent,
 }
 
 /// The arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  evenkeel --repo /srv/infra.git --env prod run --branch main")]
+  evenkeel --repo /srv/infra.git --env prod run --branch main
+  evenkeel run --config /etc/evenkeel/agent.yaml")]
 pub struct RunArgs {
+    /// What to follow and who this host is, from a file; `evenkeel schema agent` describes it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// The branch to follow [default: the repository's HEAD]
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
 
-    /// Seconds between two looks at the repository, where no event told before
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    pub poll: u64,
+    /// Seconds between two looks at the repository, where no event told before [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub poll: Option<u64>,
 }
 
 /// The arguments of `status`.

@@ -6,14 +6,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::confirm::confirm;
 use super::failure::ExitStatus;
-use super::outcome;
 use super::output::Output;
 use super::progress::Bars;
 use super::words::moment;
+use super::{outcome, saved};
 use crate::apply::Outcome;
 use crate::apply::machine::{Machine, Order};
+use crate::apply::registry::Registries;
 use crate::engine::docker::Docker;
 use crate::model::desired::Desired;
+use crate::plan::fingerprint::Moved;
+use crate::plan::saved::Saved;
 use crate::plan::text::{Layout, to_text};
 use crate::plan::{Plan, PlanId};
 
@@ -23,6 +26,8 @@ pub(super) struct Wish<'a> {
     pub(super) desired: &'a Desired,
     /// Whether nobody is to be asked.
     pub(super) yes: bool,
+    /// A saved plan, which is carried out as it was reviewed or not at all.
+    pub(super) reviewed: Option<&'a Saved>,
     /// The plan whose removals somebody agreed to already.
     pub(super) accepted: Option<PlanId>,
     /// What woke it, for the history.
@@ -36,10 +41,14 @@ pub(super) struct Wish<'a> {
 pub(super) enum Ended {
     /// Somebody said no.
     Declined,
+    /// The saved plan is not the plan as it is now: its id, the one now, and what has moved.
+    Stale(PlanId, PlanId, Vec<Moved>),
     /// It was told to end at once.
     CutOff,
     /// It came to an end of its own.
     Here(Box<Plan>, Box<Outcome>),
+    /// The same of a saved plan.
+    Reviewed(Box<Plan>, Box<Outcome>),
 }
 
 /// A plan that somebody agreed to.
@@ -53,16 +62,27 @@ pub(super) struct Agreed<'a> {
 /// Plans, shows the plan, and asks if need be. What was cut off before is ended first.
 pub(super) async fn agree(mut wish: Wish<'_>, output: Output) -> anyhow::Result<Result<Agreed<'_>, Ended>> {
     let Wish { machine, desired, .. } = wish;
+    machine.admit(desired).map_err(outcome::not_planned)?;
     let bars = Bars::new(output);
     let signals = Signals::listen(output);
     let recovery = Box::pin(machine.recover_stack(&desired.stack, wish.actor, &bars));
     let Some(recovered) = signals.guard(recovery).await else { return Ok(Err(Ended::CutOff)) };
     recovered.map_err(outcome::not_planned)?;
-    let (plan, _) = machine.plan(desired).await.map_err(outcome::not_planned)?;
-    output.say(&to_text(&plan, Layout { colour: true, width: output.width }));
+    let (plan, live) = machine.plan(desired, Registries::Ask).await.map_err(outcome::not_planned)?;
+    if let Some(saved) = wish.reviewed {
+        saved.verify(&live.server, machine.key()).map_err(saved::explained)?;
+        if saved.id() != plan.id {
+            let moved = machine.moved(saved, desired, &live).map_err(outcome::not_planned)?;
+            return Ok(Err(Ended::Stale(saved.id(), plan.id, moved)));
+        }
+    }
+    output.say(&to_text(&plan, Layout { colour: true, width: output.width, full: false }));
     if !plan.is_empty() {
         warn_of_quarantine(machine, &plan, output)?;
-        if !wish.yes && wish.accepted.is_none() {
+        if wish.reviewed.is_some() {
+            // Whoever hands over the file has agreed to all of it.
+            wish.accepted = Some(plan.id.clone());
+        } else if !wish.yes && wish.accepted.is_none() {
             if !is_confirmed(wish.question, &signals).await? {
                 return Ok(Err(Ended::Declined));
             }
@@ -91,6 +111,8 @@ impl Agreed<'_> {
             desired: wish.desired,
             expected: Some(&plan.id),
             accepted: wish.accepted.as_ref(),
+            // What was shown is what runs.
+            registries: Registries::Recall,
             trigger: wish.trigger,
             actor: wish.actor,
             progress: &bars,
@@ -100,7 +122,8 @@ impl Agreed<'_> {
         let Some(deployed) = signals.guard(deploying).await else { return Ok(Ended::CutOff) };
         bars.clear();
         let (plan, outcome) = deployed.map_err(outcome::not_planned)?;
-        Ok(Ended::Here(Box::new(plan), Box::new(outcome)))
+        let (plan, outcome) = (Box::new(plan), Box::new(outcome));
+        Ok(if wish.reviewed.is_some() { Ended::Reviewed(plan, outcome) } else { Ended::Here(plan, outcome) })
     }
 }
 
@@ -111,7 +134,14 @@ impl Ended {
             output.value(&match self {
                 Self::Declined => serde_json::json!({"status": "declined"}),
                 Self::CutOff => serde_json::json!({"status": "cut-off"}),
+                Self::Stale(expected, found, moved) => saved::stale_json(expected, found, moved),
                 Self::Here(plan, outcome) => outcome::to_json(plan, outcome),
+                Self::Reviewed(plan, outcome) => {
+                    let mut form = outcome::to_json(plan, outcome);
+                    form["as_reviewed"] =
+                        matches!(**outcome, Outcome::Applied(_) | Outcome::Unchanged).into();
+                    form
+                }
             });
         }
         match self {
@@ -125,7 +155,18 @@ impl Ended {
                 );
                 ExitStatus::RollbackFailed
             }
+            Self::Stale(expected, _, moved) => {
+                output.error(&saved::stale(expected, moved));
+                ExitStatus::Failed
+            }
             Self::Here(plan, outcome) => outcome::tell(plan, outcome, output),
+            Self::Reviewed(plan, outcome) => {
+                let status = outcome::tell(plan, outcome, output);
+                if status == ExitStatus::Done {
+                    output.say(&format!("executed plan {} as reviewed", plan.id));
+                }
+                status
+            }
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum ExitStatus {
     RolledBack,
     /// The deploy failed, and so did the way back.
     RollbackFailed,
+    /// The deploy failed, and what it had reached stays, as a service of it wants.
+    Held,
 }
 
 impl ExitStatus {
@@ -28,7 +30,8 @@ impl ExitStatus {
             Self::Failed => 1,
             Self::Changes => 2,
             Self::RolledBack => 3,
-            Self::RollbackFailed => 4,
+            // Either is left half done, and somebody must look.
+            Self::RollbackFailed | Self::Held => 4,
         }
     }
 }

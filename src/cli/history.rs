@@ -82,13 +82,14 @@ fn in_short(changes: &[ChangeLine]) -> String {
 }
 
 fn one(change: &ChangeLine) -> String {
-    const ALL: [Operation; 6] = [
+    const ALL: [Operation; 7] = [
         Operation::Create,
         Operation::InPlace,
         Operation::Replace,
         Operation::Revive,
         Operation::Start,
         Operation::Remove,
+        Operation::Report,
     ];
     let symbol = ALL.into_iter().find(|known| known.code() == change.operation).map(Operation::symbol);
     let symbol = symbol.unwrap_or('?');
@@ -129,7 +130,9 @@ pub(super) fn went_well(record: &DeployRecord) -> bool {
         | State::Failed
         | State::Interrupted
         | State::RolledBack
-        | State::RollbackFailed => false,
+        | State::RollbackFailed
+        | State::Held
+        | State::RolledBackInWatch => false,
     }
 }
 

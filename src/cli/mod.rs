@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser};
 pub mod args;
 pub mod failure;
 pub mod output;
+mod place;
 mod select;
 mod logging;
 mod words;
@@ -16,16 +17,22 @@ mod progress;
 mod confirm;
 mod outcome;
 mod init;
+mod github;
 mod validate;
 mod render;
 mod schema;
 mod plan;
+mod review;
+mod keep;
+mod saved;
+mod observe;
 mod deploy;
 mod apply;
 mod run;
 mod status;
 mod history;
 mod rollback;
+mod adopt;
 mod demo;
 
 use args::{Cli, Command};
@@ -70,15 +77,17 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
     let global = &cli.global;
     match &cli.command {
         Command::Init(args) => init::init(global, args, output),
-        Command::Validate(_) => validate::validate(global, output).await,
+        Command::Validate(args) => validate::validate(global, args, output).await,
         Command::Render(args) => render::render(global, args, output).await,
         Command::Schema(args) => Ok(schema::schema(args, output)),
         Command::Plan(args) => plan::plan(global, args, output).await,
+        Command::Observe(args) => observe::observe(global, args, output).await,
         Command::Apply(args) => Box::pin(apply::apply(global, args, output)).await,
         Command::Run(args) => Box::pin(run::run(global, args, output)).await,
         Command::Status(_) => status::status(global, output).await,
         Command::History(args) => history::history(global, args, output).await,
         Command::Rollback(args) => Box::pin(rollback::rollback(global, args, output)).await,
+        Command::Adopt(args) => Box::pin(adopt::adopt(global, args, output)).await,
         Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,
     }
 }

@@ -76,16 +76,32 @@ pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus
             output.say(&format!("rolled back after {}: what ran before runs again", seconds(report.took)));
             ExitStatus::RolledBack
         }
+        Outcome::Held { failure, left, report } => {
+            fault(failure, output);
+            not_put_back(left, output);
+            for warning in &report.warnings {
+                output.warn(&warning.to_string());
+            }
+            output.warn(&format!(
+                "held half done after {}: what was reached stays, for a service says `rollback: hold`",
+                seconds(report.took)
+            ));
+            output.say("go on with a fix: `evenkeel apply`, or go back by hand: `evenkeel rollback`");
+            ExitStatus::Held
+        }
         Outcome::RollbackFailed { failure, rollback, .. } => {
             fault(failure, output);
-            for failure in rollback {
-                output.error(
-                    &anyhow!(failure.cause.clone()).context(format!("rollback: {}", headline(failure))),
-                );
-            }
+            not_put_back(rollback, output);
             output.warn("the way back failed too: look at `docker ps -a` and start what should run");
             ExitStatus::RollbackFailed
         }
+    }
+}
+
+fn not_put_back(failures: &[StepFailure], output: Output) {
+    for failure in failures {
+        let error = anyhow!(failure.cause.clone()).context(format!("rollback: {}", headline(failure)));
+        output.error(&error);
     }
 }
 
@@ -134,7 +150,7 @@ fn headline(failure: &StepFailure) -> String {
 }
 
 /// The outcome for machines. `status` is one of `unchanged`, `applied`, `refused`, `failed`, `interrupted`,
-/// `rolled-back` and `rollback-failed`.
+/// `rolled-back`, `held` and `rollback-failed`.
 pub(super) fn to_json(plan: &Plan, outcome: &Outcome) -> Value {
     let (status, failure, rollback, report): (_, Option<&StepFailure>, &[StepFailure], Option<&Report>) =
         match outcome {
@@ -144,6 +160,7 @@ pub(super) fn to_json(plan: &Plan, outcome: &Outcome) -> Value {
             Outcome::Failed { failure, report } => ("failed", Some(failure), &[], Some(report)),
             Outcome::Interrupted(report) => ("interrupted", None, &[], Some(report)),
             Outcome::RolledBack { failure, report } => ("rolled-back", Some(failure), &[], Some(report)),
+            Outcome::Held { failure, left, report } => ("held", Some(failure), left, Some(report)),
             Outcome::RollbackFailed { failure, rollback, report } => {
                 ("rollback-failed", Some(failure), rollback, Some(report))
             }

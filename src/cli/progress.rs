@@ -114,7 +114,7 @@ impl Drawing {
             }
             Event::StepStarted { at, step, what } => {
                 // Pulls and gates have lines of their own.
-                if !matches!(step.action, Action::PullImage(_) | Action::Await { .. }) {
+                if !matches!(step.action, Action::PullImage { .. } | Action::Await { .. }) {
                     self.running.insert(at, what.to_owned());
                 }
             }
@@ -127,7 +127,9 @@ impl Drawing {
             Event::StepDone { at, step, name, .. } => {
                 self.running.remove(&at);
                 match (&step.action, name) {
-                    (Action::PullImage(image), _) => finish(self.pulls.remove(&image.to_string())),
+                    (Action::PullImage { image, .. }, _) => {
+                        finish(self.pulls.remove(&image.name().to_string()));
+                    }
                     (Action::Await { .. }, Some(name)) => finish(self.waits.remove(name)),
                     _ => {}
                 }
@@ -141,7 +143,7 @@ impl Drawing {
     }
 
     fn pull(&mut self, image: &ImageRef, progress: PullProgress) {
-        let name = image.to_string();
+        let name = image.name().to_string();
         let add = || {
             let bar = ProgressBar::new(0).with_style(style("  {prefix}   {wide_bar:.cyan/blue} {msg}"));
             let bar = self.all.insert_before(&self.now, bar);

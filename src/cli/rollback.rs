@@ -61,6 +61,7 @@ pub(super) async fn rollback(
         machine: &machine,
         desired: &resolved.desired,
         yes: args.yes,
+        reviewed: None,
         accepted: None,
         trigger: "rollback",
         actor: "evenkeel rollback",
@@ -93,14 +94,18 @@ async fn present_stack(global: &Global, output: Output) -> anyhow::Result<StackN
 /// The latest revision that was deployed well and isn't the present one. What a rollback has left is passed over: the
 /// second rollback in a row goes further back.
 fn target(ledger: &Ledger, stack: &StackName) -> anyhow::Result<String> {
-    let Some(left) = ledger.last_stable(stack)? else {
+    let (stable, held) = (ledger.last_stable(stack)?, ledger.held(stack)?);
+    let Some(left) = stable else {
         return Err(hinted(
             anyhow!("`{stack}` has not been deployed on this host"),
             "deploy it first: `evenkeel apply`",
         ));
     };
     let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
-    for record in records.iter().filter(|record| went_well(record) && record.desired != left.desired) {
+    // From what is half done it goes back to what was done last; else further back than that.
+    let is_meant =
+        |record: &&DeployRecord| went_well(record) && (record.desired == left.desired) == held.is_some();
+    for record in records.iter().filter(is_meant) {
         if ledger.quarantined(stack, &record.desired)?.is_some() {
             continue;
         }
@@ -147,14 +152,24 @@ struct Left {
     entry: Quarantined,
 }
 
-/// Quarantines what is left, unless that is nothing or has no deploy on record.
+/// Quarantines what is left, unless that is nothing, has no deploy on record, or has been quarantined already.
 fn leave(machine: &Machine<Docker>, stack: &StackName, target: &Resolved) -> anyhow::Result<Option<Left>> {
     let ledger = machine.ledger();
-    let Some(Stable { revision, desired, .. }) = ledger.last_stable(stack)? else { return Ok(None) };
-    let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
-    let Some(record) = records.into_iter().find(|record| record.desired == desired) else { return Ok(None) };
+    let (deploy, revision, desired) = if let Some(held) = ledger.held(stack)? {
+        if ledger.quarantined(stack, &held.desired)?.is_some() {
+            return Ok(None);
+        }
+        (held.id, held.revision, held.desired)
+    } else {
+        let Some(Stable { revision, desired, .. }) = ledger.last_stable(stack)? else { return Ok(None) };
+        let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
+        let Some(record) = records.into_iter().find(|record| record.desired == desired) else {
+            return Ok(None);
+        };
+        (record.id, revision, desired)
+    };
     let why = format!("{revision} was left for {} by `evenkeel rollback`", target.desired.revision);
-    let entry = Quarantined { desired, since: machine.now(), why, deploy: record.id };
+    let entry = Quarantined { desired, since: machine.now(), why, deploy };
     ledger.quarantine(stack, &entry)?;
     Ok(Some(Left { revision, entry }))
 }
@@ -167,15 +182,16 @@ fn settle(
     ended: &anyhow::Result<Ended>,
 ) -> anyhow::Result<Option<String>> {
     let there = match ended {
-        Ok(Ended::Here(plan, outcome)) => match **outcome {
+        Ok(Ended::Here(plan, outcome) | Ended::Reviewed(plan, outcome)) => match **outcome {
             Outcome::Unchanged | Outcome::Applied(_) => Some(&plan.desired),
             Outcome::Refused(_)
             | Outcome::Failed { .. }
             | Outcome::Interrupted(_)
             | Outcome::RolledBack { .. }
+            | Outcome::Held { .. }
             | Outcome::RollbackFailed { .. } => None,
         },
-        Ok(Ended::Declined | Ended::CutOff) | Err(_) => None,
+        Ok(Ended::Declined | Ended::Stale(..) | Ended::CutOff) | Err(_) => None,
     };
     if let Some(desired) = there.filter(|desired| **desired != left.entry.desired) {
         machine.ledger().release_one(stack, desired)?;

@@ -1,8 +1,9 @@
 //! `run`: follows a branch until it is stopped.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 
 use super::args::{Global, RunArgs};
 use super::failure::{ExitStatus, hinted};
@@ -10,20 +11,57 @@ use super::output::Output;
 use super::select::{self, Selection};
 use crate::agent::{self, Follow};
 use crate::apply::progress::Silent;
+use crate::manifest::{self, AgentFile};
 use crate::model::name::EnvironmentName;
 use crate::source::{Kind, Repository, SourceError};
 
+/// Time between two looks at the repository, where nobody says otherwise.
+const POLL: Duration = Duration::from_secs(60);
 /// Time between two looks at everything.
 const FULL_LOOK: Duration = Duration::from_secs(5 * 60);
 
 pub(super) async fn run(global: &Global, args: &RunArgs, _: Output) -> anyhow::Result<ExitStatus> {
-    let (asked, branch, poll) = (global.clone(), args.branch.clone(), Duration::from_secs(args.poll));
-    let follow = tokio::task::spawn_blocking(move || followed(&asked, branch, poll)).await??;
-    let machine = select::machine(global).await?;
+    let Asked { global, branch, poll } = asked(global, args)?;
+    let of_repository = global.clone();
+    let follow = tokio::task::spawn_blocking(move || followed(&of_repository, branch, poll)).await??;
+    let machine = select::machine(&global).await?;
     let stop = super::apply::stop_on_signal();
     // The log tells it all.
     Box::pin(agent::run(&machine, &follow, &Silent, &stop)).await;
     Ok(ExitStatus::Done)
+}
+
+/// What is asked of the agent, by options and by its file.
+struct Asked {
+    global: Global,
+    branch: Option<String>,
+    poll: Duration,
+}
+
+/// Joins the options with what the file says. The repository is that of the file; of everything else, the option wins.
+fn asked(global: &Global, args: &RunArgs) -> anyhow::Result<Asked> {
+    let mut global = global.clone();
+    let (mut branch, mut poll) = (args.branch.clone(), args.poll.map(Duration::from_secs));
+    if let Some(path) = &args.config {
+        let AgentFile { host, labels, docker, state, follow } = read(path)?;
+        global.repo = follow.repository.into();
+        global.env = global.env.or_else(|| follow.environment.map(|name| name.to_string()));
+        global.host = global.host.or(host);
+        global.docker = global.docker.or(docker);
+        global.state = global.state.or_else(|| state.map(PathBuf::from));
+        if global.labels.is_empty() {
+            global.labels = labels.into_iter().collect();
+        }
+        branch = branch.or(follow.branch);
+        poll = poll.or(follow.poll);
+    }
+    Ok(Asked { global, branch, poll: poll.unwrap_or(POLL) })
+}
+
+fn read(path: &Path) -> anyhow::Result<AgentFile> {
+    let bytes = std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+    let (file, here) = (select::host_path(path)?, select::host_path(Path::new("."))?);
+    manifest::agent_file(&file, bytes).map_err(|report| select::laid_out(&report.seen_from(&here)))
 }
 
 /// What the options say to follow. What would never get better by waiting is an error.

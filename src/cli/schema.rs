@@ -10,6 +10,7 @@ pub(super) fn schema(args: &SchemaArgs, output: Output) -> ExitStatus {
         SchemaOf::Manifest => schema::manifest(),
         SchemaOf::Environment => schema::environment(),
         SchemaOf::Project => schema::project(),
+        SchemaOf::Agent => schema::agent(),
     };
     output.value(&printed);
     ExitStatus::Done

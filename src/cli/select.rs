@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use super::args::Global;
 use super::failure::{Hint, LaidOut, hinted};
 use super::output::Output;
+use super::place;
 use crate::apply::machine::Machine;
 use crate::apply::{self, ledger::Ledger};
 use crate::engine::EngineError;
@@ -98,6 +99,21 @@ impl Selection {
             given: Some(given),
             here: host_path(Path::new(".")).ok(),
         })
+    }
+
+    /// The same without any variable of this process: what comes out depends on the repository alone.
+    pub(super) fn without_host(self) -> Self {
+        Self { variables: BTreeMap::new(), ..self }
+    }
+
+    /// Where the manifests come from.
+    pub(super) fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// The environments of the repository.
+    pub(super) fn known_environments(&self) -> Result<Vec<EnvironmentName>, Report> {
+        manifest::environments(self.tree.as_ref())
     }
 
     /// The environments to look at: the one that is named, else all of them; none where there are only files.
@@ -217,7 +233,7 @@ fn only_for_repository(global: &Global) -> anyhow::Result<()> {
 
 /// The path of a file from the root of this host, with the links of its folder resolved. A link to the file itself is
 /// kept: it is read as what it is, and refused.
-fn host_path(file: &Path) -> anyhow::Result<RepoPath> {
+pub(super) fn host_path(file: &Path) -> anyhow::Result<RepoPath> {
     let path =
         std::path::absolute(file).with_context(|| format!("{} has no absolute path", file.display()))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
@@ -351,13 +367,15 @@ const STATE_HINT: &str = "the state is for one user only: run it as the user tha
 /// Opens the host for writing.
 pub(super) async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
-    Machine::open(docker, &state, apply::Host::This).hint(STATE_HINT)
+    let machine = Machine::open(docker, &state, apply::Host::This).hint(STATE_HINT)?;
+    Ok(machine.with_identity(place::identity(global)))
 }
 
 /// Opens the host for looking.
 pub(super) async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
-    Machine::open_to_look(docker, &state, apply::Host::This).hint(STATE_HINT)
+    let machine = Machine::open_to_look(docker, &state, apply::Host::This).hint(STATE_HINT)?;
+    Ok(machine.with_identity(place::identity(global)))
 }
 
 /// Opens the ledger alone, for looking; absent where nothing has ever been deployed.

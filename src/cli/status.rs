@@ -14,6 +14,7 @@ use super::{history, outcome, select};
 use crate::apply::ledger::history::DeployRecord;
 use crate::apply::ledger::memory::{Quarantined, Stable};
 use crate::apply::machine::Machine;
+use crate::apply::registry::Registries;
 use crate::engine::docker::Docker;
 use crate::engine::observe::observe;
 use crate::manifest::MissingVariables;
@@ -57,9 +58,13 @@ struct Report {
     stack: String,
     stable: Option<Stable>,
     last: Option<DeployRecord>,
+    /// The deploy that left the stack half done.
+    held: Option<DeployRecord>,
+    /// Until when the last deploy is watched.
+    watched: Option<Timestamp>,
     quarantined: Vec<(DeployRecord, Quarantined)>,
-    /// How many changes a plan would have, or why there is none.
-    sync: Result<usize, String>,
+    /// How many changes a plan would have and how many it only reports, or why there is none.
+    sync: Result<(usize, usize), String>,
     rows: Vec<Row>,
     /// Stopped containers that a rollback could start again.
     kept: usize,
@@ -71,8 +76,8 @@ async fn look(machine: &Machine<Docker>, desired: &Desired, is_whole: bool) -> a
     let (sync, live) = if ledger.open_deploy(stack)?.is_some() {
         (Err("a deploy has not ended".to_owned()), None)
     } else if is_whole {
-        match machine.plan(desired).await {
-            Ok((plan, live)) => (Ok(plan.changes.len()), Some(live)),
+        match machine.plan(desired, Registries::Ask).await {
+            Ok((plan, live)) => (Ok((plan.changes.len(), plan.reported.len())), Some(live)),
             Err(crate::apply::machine::DeployError::Refused(_)) => {
                 (Err("the plan is refused".to_owned()), None)
             }
@@ -81,11 +86,12 @@ async fn look(machine: &Machine<Docker>, desired: &Desired, is_whole: bool) -> a
     } else {
         (Err("variables of the host are missing".to_owned()), None)
     };
-    let live = match live {
-        Some(live) => live,
-        None => {
-            observe(machine.engine(), stack, &BTreeSet::new()).await.map_err(select::unreachable_engine)?
-        }
+    let live = if let Some(live) = live {
+        live
+    } else {
+        let adopted = ledger.adopted(stack)?;
+        let seen = observe(machine.engine(), stack, &adopted, &BTreeSet::new()).await;
+        seen.map_err(select::unreachable_engine)?
     };
     let current = ledger.last_applied(stack)?.current;
     let serving: BTreeMap<&Instance, &ContainerId> =
@@ -96,6 +102,8 @@ async fn look(machine: &Machine<Docker>, desired: &Desired, is_whole: bool) -> a
         stable: ledger.last_stable(stack)?,
         quarantined: quarantined(machine, desired, &records)?,
         last: records.into_iter().next(),
+        held: ledger.held(stack)?,
+        watched: ledger.open_watch(stack)?.and_then(|open| open.until()),
         sync,
         rows,
         kept,
@@ -174,7 +182,7 @@ fn row(desired: &Desired, container: &LiveContainer, serves: bool) -> Row {
         container: Some(container.name.to_string()),
         state: format!("{words}{restarts}"),
         is_up: is_running && !matches!(health, Some(Health::Unhealthy | Health::Starting)),
-        image: container.spec.image.to_string(),
+        image: container.spec.image.name().to_string(),
         since: state.started_at.parse().ok().filter(|_| is_running),
     }
 }
@@ -198,9 +206,19 @@ impl Report {
             let when = ago(last.began, now);
             line("last deploy", format!("{} {} {when}, by `{}`{why}", last.revision, last.state, last.actor));
         }
+        if let Some(held) = &self.held {
+            let what = format!("{} is half done since {}", held.revision, moment(held.began));
+            line("held", format!("{what}: push a fix, or go back: `evenkeel rollback`"));
+        }
+        if let Some(until) = self.watched {
+            line("watched", format!("until {}: the agent goes back if something fails", moment(until)));
+        }
         match &self.sync {
-            Ok(0) => line("manifests", "nothing to do".to_owned()),
-            Ok(changes) => line("manifests", format!("{changes} to change, see `evenkeel plan`")),
+            Ok((0, 0)) => line("manifests", "nothing to do".to_owned()),
+            Ok((0, reported)) => {
+                line("manifests", format!("nothing to do, {reported} only reported, see `evenkeel plan`"));
+            }
+            Ok((changes, _)) => line("manifests", format!("{changes} to change, see `evenkeel plan`")),
             Err(why) => line("manifests", format!("not compared: {why}")),
         }
         for (record, entry) in &self.quarantined {
@@ -225,7 +243,7 @@ impl Report {
     }
 
     fn to_json(&self) -> Value {
-        let Self { stack, stable, last, quarantined, sync, rows, kept } = self;
+        let Self { stack, stable, last, held, watched, quarantined, sync, rows, kept } = self;
         json!({
             "stack": stack,
             "applied": stable.as_ref().map(|Stable { revision, desired, since }| json!({
@@ -235,7 +253,10 @@ impl Report {
                 "since": since.to_string(),
             })),
             "last_deploy": last.as_ref().map(history::to_json),
-            "changes": sync.as_ref().ok(),
+            "held": held.as_ref().map(history::to_json),
+            "watched_until": watched.map(|until| until.to_string()),
+            "changes": sync.as_ref().ok().map(|(changes, _)| changes),
+            "reported": sync.as_ref().ok().map(|(_, reported)| reported),
             "not_compared": sync.as_ref().err(),
             "quarantined": quarantined.iter().map(|(record, entry)| json!({
                 "revision": record.revision.to_string(),

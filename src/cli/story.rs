@@ -28,6 +28,8 @@ pub(super) struct Story {
     took: BTreeMap<String, Duration>,
     pulled: BTreeMap<String, u64>,
     is_back: bool,
+    /// Whether it was said that what was reached stays.
+    is_held: bool,
     /// What is to be said once the plan of the way back is made.
     way_back: Option<&'static str>,
     /// Whether every step has a line.
@@ -57,7 +59,7 @@ impl Story {
             })
             .collect();
         let images = plan.steps.iter().filter_map(|step| match &step.action {
-            Action::PullImage(image) => Some(image.to_string()),
+            Action::PullImage { image, .. } => Some(image.name().to_string()),
             _ => None,
         });
         let names = subjects.keys().cloned().chain(images);
@@ -69,7 +71,7 @@ impl Story {
     pub(super) fn hear(&mut self, event: Event<'_>) -> Vec<String> {
         match event {
             Event::Pulling { image, progress } => {
-                self.pulled.insert(image.to_string(), progress.total_bytes);
+                self.pulled.insert(image.name().to_string(), progress.total_bytes);
                 Vec::new()
             }
             Event::StepDone { step, what, name, took, .. } => {
@@ -81,7 +83,7 @@ impl Story {
             }
             Event::StepFailed { step, name, failure, .. } => {
                 let image = match &step.action {
-                    Action::PullImage(image) => Some(image.to_string()),
+                    Action::PullImage { image, .. } => Some(image.name().to_string()),
                     _ => None,
                 };
                 let about = name.map(str::to_owned).or(image).unwrap_or_else(|| failure.what.clone());
@@ -98,7 +100,13 @@ impl Story {
                 Vec::new()
             }
             // It may be tried several times, and there may be nothing to do.
-            Event::RollbackBegan { steps } => {
+            Event::RollbackBegan { held: true, .. } => {
+                self.is_back = true;
+                let words = "a service is not to be rolled back: what was reached stays";
+                let words = (!std::mem::replace(&mut self.is_held, true)).then_some(words);
+                words.map(|words| paint(words, AnsiColor::Yellow)).into_iter().collect()
+            }
+            Event::RollbackBegan { steps, held: false } => {
                 if !self.is_back {
                     self.is_back = true;
                     self.way_back = Some("an earlier deploy was cut off: going back to what ran before it");
@@ -111,7 +119,7 @@ impl Story {
     }
 
     fn done(&mut self, step: &Step, name: Option<&str>, took: Duration) -> Vec<String> {
-        if let Action::PullImage(image) = &step.action {
+        if let Action::PullImage { image, .. } = &step.action {
             return self.pull_done(image, took);
         }
         let Some(name) = name.filter(|_| step.turn.phase == Phase::Switch) else { return Vec::new() };
@@ -144,7 +152,7 @@ impl Story {
     }
 
     fn pull_done(&mut self, image: &ImageRef, took: Duration) -> Vec<String> {
-        let name = image.to_string();
+        let name = image.name().to_string();
         let words = match self.pulled.get(&name) {
             _ if *image == stand_in::reference() => format!("made in {}", seconds(took)),
             Some(size) if *size > 0 => format!("pulled in {}, {}", seconds(took), bytes(*size)),
@@ -270,16 +278,27 @@ mod tests {
         let event = Event::StepFailed { at: 0, step: &failed, name: Some("web"), failure: &failure };
         assert_eq!(plain(story.hear(event)), ["apps", "  ✗ web   its process exited with 1"]);
         assert!(story.hear(Event::RollingBack { failure: Some(&failure) }).is_empty());
-        assert!(story.hear(Event::RollbackBegan { steps: 0 }).is_empty());
-        assert_eq!(plain(story.hear(Event::RollbackBegan { steps: 3 })), ["going back to what ran before"]);
-        assert!(story.hear(Event::RollbackBegan { steps: 3 }).is_empty());
+        assert!(story.hear(Event::RollbackBegan { steps: 0, held: false }).is_empty());
+        assert_eq!(
+            plain(story.hear(Event::RollbackBegan { steps: 3, held: false })),
+            ["going back to what ran before"]
+        );
+        assert!(story.hear(Event::RollbackBegan { steps: 3, held: false }).is_empty());
         assert_eq!(done(&mut story, "web", awaits(), 200), ["  ✓ web   runs again after 200 ms"]);
+    }
+
+    #[test]
+    fn what_is_held_is_told_once() {
+        let mut story = Story::new(false);
+        let told = plain(story.hear(Event::RollbackBegan { steps: 0, held: true }));
+        assert_eq!(told, ["a service is not to be rolled back: what was reached stays"]);
+        assert!(story.hear(Event::RollbackBegan { steps: 2, held: true }).is_empty());
     }
 
     #[test]
     fn a_recovery_says_what_it_is() {
         let mut story = Story::new(false);
-        let told = plain(story.hear(Event::RollbackBegan { steps: 1 }));
+        let told = plain(story.hear(Event::RollbackBegan { steps: 1, held: false }));
         assert_eq!(told, ["an earlier deploy was cut off: going back to what ran before it"]);
     }
 
@@ -289,7 +308,7 @@ mod tests {
         let image: ImageRef = "nginx:1.27".parse().unwrap();
         let progress = PullProgress { done_bytes: 1, total_bytes: 41_300_000 };
         assert!(story.hear(Event::Pulling { image: &image, progress }).is_empty());
-        let step = step(Phase::Images, Action::PullImage(image.clone()));
+        let step = step(Phase::Images, Action::PullImage { image: image.clone(), platform: None });
         let took = Duration::from_secs(3);
         let told =
             story.hear(Event::StepDone { at: 0, step: &step, what: "pull nginx:1.27", name: None, took });

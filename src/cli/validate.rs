@@ -1,18 +1,39 @@
 //! `validate`: everything that is wrong, in every environment at once.
 
+use std::path::{Component, PathBuf};
+
 use serde_json::{Value, json};
 
-use super::args::Global;
+use super::args::{Global, ValidateArgs, ValidateFormat};
 use super::failure::ExitStatus;
+use super::github::annotation;
 use super::output::Output;
 use super::select::Selection;
 use super::words::count;
 use crate::manifest::{Diagnostic, MissingVariables, Severity};
 
-pub(super) async fn validate(global: &Global, output: Output) -> anyhow::Result<ExitStatus> {
-    let global = global.clone();
-    let found = tokio::task::spawn_blocking(move || check(&global)).await??;
+pub(super) async fn validate(
+    global: &Global,
+    args: &ValidateArgs,
+    output: Output,
+) -> anyhow::Result<ExitStatus> {
+    let asked = global.clone();
+    let found = tokio::task::spawn_blocking(move || check(&asked)).await??;
+    let output = Output { json: output.json || args.format == ValidateFormat::Json, ..output };
+    if args.format == ValidateFormat::Github && !output.json {
+        found.annotate(&folder(global), output);
+        return Ok(found.end(output));
+    }
     Ok(found.tell(output))
+}
+
+/// Where the files lie, as seen from where the program was started, which in a workflow is the top of the checkout.
+fn folder(global: &Global) -> String {
+    if !global.files.is_empty() || global.repo.is_absolute() {
+        return String::new();
+    }
+    let parts = global.repo.components().filter(|part| !matches!(part, Component::CurDir));
+    parts.collect::<PathBuf>().to_string_lossy().into_owned()
 }
 
 /// What was found.
@@ -71,14 +92,29 @@ impl Found {
         } else {
             for (diagnostic, environments) in &self.diagnostics {
                 output.data(&diagnostic.render(output.colour));
-                // Where there is one environment, or all are concerned, nothing is to be told apart.
-                let some = environments.len() < self.environments && !environments.is_empty();
-                if some {
+                if !self.only_in(environments).is_empty() {
                     output.data(&format!("  = only in: {}", environments.join(", ")));
                 }
                 output.data("");
             }
         }
+        self.end(output)
+    }
+
+    /// Prints the diagnostics as annotations.
+    fn annotate(&self, folder: &str, output: Output) {
+        for (diagnostic, environments) in &self.diagnostics {
+            output.data(&annotation(diagnostic, folder, self.only_in(environments)));
+        }
+    }
+
+    /// The environments that are concerned. Where there is one, or all are, nothing is to be told apart.
+    fn only_in<'a>(&self, environments: &'a [String]) -> &'a [String] {
+        if environments.len() < self.environments { environments } else { &[] }
+    }
+
+    /// Tells how it stands as a whole.
+    fn end(&self, output: Output) -> ExitStatus {
         for (stack, services) in &self.good {
             output.say(&format!("{stack}: {}, good", count(*services, "service")));
         }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 mod bad_input;
 mod commands;
 mod help;
+mod reviews;
 mod sockets;
 
 /// A folder to run the program in.

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use evenkeel::engine::{Engine, ImportConfig, stand_in};
 use tempfile::TempDir;
 
-use crate::common::docker::{Borrowed, Cleanup, docker};
+use crate::common::docker::{Borrowed, Cleanup, docker, host};
 use crate::common::names::{unique_port, unique_stack};
 
 const README: &str = include_str!("../../README.md");
@@ -98,6 +98,9 @@ impl Sandbox {
             .env("PATH", path)
             .env("HOME", self.folder.path());
         command.env("EVENKEEL_STATE", self.folder.path().join("state")).stdin(Stdio::null());
+        if let Some(host) = host() {
+            command.env("DOCKER_HOST", host);
+        }
         for name in ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"] {
             command.env(name, "Reader");
         }

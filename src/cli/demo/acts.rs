@@ -307,6 +307,7 @@ fn applied(ended: &Ended) -> anyhow::Result<&Report> {
         Outcome::Applied(report) => Ok(report),
         Outcome::Failed { failure, .. }
         | Outcome::RolledBack { failure, .. }
+        | Outcome::Held { failure, .. }
         | Outcome::RollbackFailed { failure, .. } => {
             Err(anyhow::anyhow!(failure.clone()).context("the deploy failed"))
         }

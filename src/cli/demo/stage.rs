@@ -118,7 +118,7 @@ impl Stage {
     /// A plan as `evenkeel plan` shows it.
     pub(super) fn plan(&self, plan: &Plan) {
         let width = self.output.width.saturating_sub(MARGIN);
-        for line in to_text(plan, Layout { colour: self.output.colour, width }).lines() {
+        for line in to_text(plan, Layout { colour: self.output.colour, width, full: false }).lines() {
             self.below(line);
         }
     }

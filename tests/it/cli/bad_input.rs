@@ -50,6 +50,25 @@ fn a_file_without_services() {
 }
 
 #[test]
+fn files_that_cant_be_read() {
+    let place = Place::with_compose(
+        "include: [other.yaml]\nservices:\n  web:\n    image: nginx\n    env_file: gone.env\n    configs: [pointer, \
+         gone]\n    secrets: [link, folder]\n  more:\n    extends: {file: gone.yaml, service: web}\nconfigs:\n  \
+         pointer: {file: pointer}\n  gone: {file: gone}\nsecrets:\n  link: {file: link}\n  folder: {file: .}\n",
+    );
+    place.write("pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
+    std::os::unix::fs::symlink("/etc/hostname", place.path().join("link")).unwrap();
+    let composed = place.run("-f compose.yaml validate").to_string();
+    place.write("other.yaml", "services: {}\n");
+    place.write("gone.yaml", "services: {web: {image: nginx}}\n");
+    place.write("gone.env", "");
+    let transcript = format!("{composed}\n{}", place.run("-f compose.yaml validate"));
+    // The tree is the host's, from its root: no message tells a path as if that were a folder of somebody.
+    assert!(!transcript.contains("`tmp/"), "{transcript}");
+    insta::assert_snapshot!(transcript);
+}
+
+#[test]
 fn an_unknown_tier() {
     let place = Place::with_repository("services: {}\n", &[("dev", "")]);
     place.write("manifests/backend/api.yaml", "services:\n  api:\n    image: x\n");

@@ -140,3 +140,19 @@ fn quiet_leaves_only_data_and_errors() {
     let transcript = place.run("validate --quiet");
     assert_eq!((transcript.stdout.as_str(), transcript.stderr.as_str()), ("", ""));
 }
+
+#[test]
+fn validate_marks_the_lines_of_a_pull_request() {
+    let manifest = "services:\n  web:\n    imge: \"100%\"\n  api: {image: api, build: .}\n";
+    let place = Place::with_repository(manifest, &[("dev", ""), ("prod", "prune: perhaps\n")]);
+    insta::assert_snapshot!(place.run("validate --format github"));
+    // Files are named as seen from the top of the checkout.
+    let seen = Place::new();
+    seen.write("infra/evenkeel.yaml", "project: shop\n");
+    seen.write("infra/manifests/web.yaml", "service: {}\n");
+    seen.write("infra/environments/prod/environment.yaml", "");
+    let transcript = seen.run("--repo ./infra/ validate --format github");
+    assert!(transcript.stdout.contains("::error file=infra/manifests/web.yaml"), "{transcript}");
+    let transcript = place.run("validate --format json");
+    assert_eq!(serde_json::from_str::<Value>(&transcript.stdout).unwrap()["valid"], false);
+}

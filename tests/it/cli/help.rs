@@ -2,8 +2,10 @@
 
 use super::Place;
 
-const COMMANDS: [&str; 11] =
-    ["init", "validate", "render", "schema", "plan", "apply", "run", "status", "history", "rollback", "demo"];
+const COMMANDS: [&str; 12] = [
+    "init", "validate", "render", "schema", "plan", "apply", "run", "status", "history", "rollback", "adopt",
+    "demo",
+];
 
 #[test]
 fn without_arguments_the_program_says_what_it_can() {
