@@ -19,10 +19,15 @@ use crate::common::docker::{Cleanup, docker, host};
 use crate::common::image::TestImage;
 use crate::common::names::{unique_stack, unique_subnet};
 
+mod adopted;
+mod attached;
 mod bare_files;
 mod deploys;
 mod drift;
 mod failures;
+mod grants;
+mod kept_plans;
+mod registry;
 mod rollbacks;
 
 /// A stack of its own on a real Docker, with a folder for its manifests and its state.

@@ -8,6 +8,7 @@
 
 mod common;
 mod paper;
+mod adopting;
 mod agent;
 mod apply;
 mod attributes;
@@ -17,11 +18,17 @@ mod connecting;
 mod demo;
 mod docker;
 mod engine_contract;
+mod field_laws;
 mod hostile;
 mod manifests;
 mod plan_laws;
 mod plans;
+mod policies;
+mod pull_requests;
 mod readme;
+mod reviews;
 mod schemas;
+mod sharing;
 mod source;
 mod tidy;
+mod traps;

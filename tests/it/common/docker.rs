@@ -29,7 +29,7 @@ pub fn host() -> Option<String> {
 }
 
 #[expect(clippy::print_stderr, reason = "a test that didn't test must say so")]
-fn tell(text: &str) {
+pub fn tell(text: &str) {
     eprintln!("{text}");
 }
 
@@ -67,15 +67,18 @@ fn apart(work: impl Future<Output = Result<(), bollard::errors::Error>> + Send +
     }
 }
 
-async fn client() -> Result<bollard::Docker, bollard::errors::Error> {
+/// A client of the same Docker, for what [`Docker`] doesn't do.
+pub async fn client() -> Result<bollard::Docker, bollard::errors::Error> {
     let socket = host().unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
     bollard::Docker::connect_with_unix(&socket, 120, bollard::API_DEFAULT_VERSION)?.negotiate_version().await
 }
 
-/// Removes containers, networks and volumes that bear the label of `stack` or whose name begins with it.
+/// Removes containers, networks and volumes of `stack`, also those that Compose made under that name, and volumes whose
+/// name begins with it.
 async fn clean(stack: &StackName) -> Result<(), bollard::errors::Error> {
     let client = client().await?;
-    let of_stack = || Some([("label".to_owned(), vec![format!("{}={stack}", label::STACK)])].into());
+    let of_stack =
+        || Some([("label".to_owned(), vec![format!("{}={stack}", label::COMPOSE_PROJECT)])].into());
     let options =
         ListContainersOptions { all: true, filters: of_stack(), ..ListContainersOptions::default() };
     for container in client.list_containers(Some(options)).await? {

@@ -45,6 +45,21 @@ impl TestImage {
         })
     }
 
+    /// The rich image without its volume.
+    pub fn telling() -> Self {
+        let Self { config, .. } = Self::rich();
+        Self::with(ImportConfig { volumes: Vec::new(), ..config })
+    }
+
+    /// An image whose containers end at once.
+    pub fn failing() -> Self {
+        Self::with(ImportConfig {
+            entrypoint: vec!["/fixture".to_owned()],
+            command: vec!["exit".to_owned(), "3".to_owned()],
+            ..ImportConfig::default()
+        })
+    }
+
     fn with(config: ImportConfig) -> Self {
         let digest = hex::encode(Sha256::digest(format!("{SOURCE}{config:?}")));
         let reference = format!("evenkeel-fixture:{}", &digest[..12]).parse().unwrap();
@@ -59,6 +74,13 @@ impl TestImage {
         if engine.inspect_image(&self.reference.to_string()).await.unwrap().is_none() {
             engine.import_image(&self.reference, layer(), &self.config).await.unwrap();
         }
+    }
+}
+
+impl TestImage {
+    /// Makes another image of this kind, which has no name but this one.
+    pub async fn import_as<E: Engine>(&self, name: &ImageRef, engine: &E) {
+        engine.import_image(name, layer(), &self.config).await.unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deploys that go well, and those that are cut off.
 
 use evenkeel::model::live::Status;
-use evenkeel::model::spec::RestartPolicy;
+use evenkeel::model::spec::{Namespace, Peer, RestartPolicy};
 
 use super::{Stage, eventually, running};
 
@@ -232,4 +232,53 @@ async fn many_removals_want_an_explicit_yes() {
     let running =
         stage.containers().await.into_iter().filter(|one| one.state.status == Status::Running).count();
     assert_eq!(running, 1);
+}
+
+/// `app` lives in the network of `vpn`.
+const SHARED: &str = "
+  vpn:
+    image: IMAGE
+    restart: always
+    stop_grace_period: 1s
+    environment: {V: VPN}
+  app:
+    image: IMAGE
+    restart: always
+    network_mode: service:vpn
+    stop_grace_period: 1s
+    command: [APP]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_in_the_network_of_another_goes_where_that_one_goes() {
+    let Some(stage) = Stage::new().await else { return };
+    let write = |vpn: &str, app: &str| stage.compose(&SHARED.replace("VPN", vpn).replace("APP", app));
+    let pair = async || {
+        let containers = stage.containers().await;
+        let (vpn, app) = (running(&containers, "vpn"), running(&containers, "app"));
+        let shared = Some(Namespace::Of(Peer::Id(vpn.id.clone())));
+        assert_eq!(app.spec.namespaces.network, shared);
+        (vpn.id.clone(), app.id.clone())
+    };
+    let sleep = "sleep, \"600000\"";
+    write("one", sleep);
+    stage.apply().ends_with(0);
+    let first = pair().await;
+    stage.apply().ends_with(0).says("nothing to do");
+
+    write("two", sleep);
+    let plan = stage.run("-f compose.yaml plan").ends_with(0).stdout;
+    let line = plan.lines().find(|line| line.contains("network_mode")).unwrap();
+    assert!(line.contains("service:vpn") && line.ends_with("dependency"), "{plan}");
+    stage.apply().ends_with(0);
+    let second = pair().await;
+    assert!(first.0 != second.0 && first.1 != second.1);
+    stage.apply().ends_with(0).says("nothing to do");
+
+    // One that fails takes both back, the new ones of neither are left running.
+    write("three", "exit, \"3\"");
+    stage.apply().ends_with(3);
+    assert_eq!(pair().await, second);
+    write("two", sleep);
+    stage.apply().ends_with(0).says("nothing to do");
 }

@@ -2,7 +2,10 @@
 
 use std::net::TcpListener;
 
-use super::Stage;
+use evenkeel::model::live::{LiveContainer, Status};
+use evenkeel::model::spec::RestartPolicy;
+
+use super::{Stage, running};
 
 const GOOD: &str = "
   db:
@@ -121,4 +124,41 @@ async fn an_engine_that_refuses_a_container_leaves_what_runs() {
         "{failed:?}"
     );
     assert_eq!(stage.serving().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_holds_is_not_rolled_back() {
+    let Some(stage) = Stage::new().await else { return };
+    let holds = GOOD.replace("depends_on: [db]", "depends_on: [db]\n    x-evenkeel: {rollback: hold}");
+    stage.compose(&holds);
+    stage.apply().ends_with(0);
+    let before = stage.containers().await;
+    let broken = holds.replace(
+        "depends_on: [db]",
+        "depends_on: [db]\n    command: [serve, --say, half-migrated, --exit, \"3\"]",
+    );
+    stage.compose(&broken);
+    let failed = stage.apply().ends_with(4);
+    for text in ["half-migrated", "what was reached stays", "held half done", "evenkeel rollback"] {
+        assert!(failed.stderr.contains(text), "no `{text}`:\n{}", failed.stderr);
+    }
+    let now = stage.containers().await;
+    assert_eq!(running(&now, "db").id, running(&before, "db").id);
+    let stopped = |container: &LiveContainer| {
+        container.instance.service.as_str() == "web"
+            && matches!(container.state.status, Status::Exited { .. })
+            && container.spec.restart == RestartPolicy::No
+    };
+    assert_eq!(now.iter().filter(|container| stopped(container)).count(), 2, "{now:#?}");
+
+    let status = stage.run("-f compose.yaml status").ends_with(0).stdout;
+    assert!(status.contains("is half done since") && status.contains("quarantined"), "{status}");
+    let history = stage.run("-f compose.yaml history").ends_with(0).stdout;
+    assert!(history.contains("held half done") && history.contains("exited with 3"), "{history}");
+    stage.compose(&holds.replace("depends_on: [db]", "depends_on: [db]\n    environment: {FIXED: yes}"));
+    stage.apply().ends_with(0);
+    let status = stage.run("-f compose.yaml status --json").ends_with(0).json();
+    assert_eq!((&status["held"], &status["changes"]), (&serde_json::Value::Null, &0.into()));
+    let web = running(&stage.containers().await, "web").clone();
+    assert_eq!(web.spec.restart, RestartPolicy::UnlessStopped);
 }

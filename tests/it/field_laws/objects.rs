@@ -1,0 +1,123 @@
+//! The same for networks and volumes. Docker changes neither, so that another value is refused, by the name of the field.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use super::count;
+use crate::common::docker::tell;
+use crate::common::names::unique_subnet;
+use crate::docker::Stage;
+
+/// A field of a network or volume, with two values of it. A `SUBNET` is the row's own.
+struct Row {
+    kind: &'static str,
+    field: &'static str,
+    one: &'static str,
+    two: &'static str,
+    needs_api: (u32, u32),
+}
+
+const fn row(kind: &'static str, field: &'static str, one: &'static str, two: &'static str) -> Row {
+    Row { kind, field, one, two, needs_api: (1, 41) }
+}
+
+#[rustfmt::skip]
+const ROWS: [Row; 17] = [
+    row("network", "driver", "driver: bridge, IPAM", "driver: macvlan, IPAM"),
+    row("network", "driver_opts.com.docker.network.bridge.enable_icc", "driver_opts: {com.docker.network.bridge.enable_icc: 'false'}, IPAM",
+        "driver_opts: {com.docker.network.bridge.enable_icc: 'true'}, IPAM"),
+    row("network", "internal", "internal: true, IPAM", "internal: false, IPAM"),
+    row("network", "attachable", "attachable: true, IPAM", "IPAM"),
+    row("network", "enable_ipv6", "enable_ipv6: true, ipam: {config: [{subnet: SUBNET0/24}, {subnet: 'SIX::/64'}]}",
+        "enable_ipv6: false, ipam: {config: [{subnet: SUBNET0/24}, {subnet: 'SIX::/64'}]}"),
+    Row { needs_api: (1, 48), ..row("network", "enable_ipv4", "enable_ipv4: true, IPAM", "enable_ipv4: false, IPAM") },
+    row("network", "labels.a.b", "labels: {a.b: '1'}, IPAM", "labels: {a.b: '2'}, IPAM"),
+    row("network", "ipam.config.0.subnet", "ipam: {config: [{subnet: SUBNET0/24}]}", "ipam: {config: [{subnet: SUBNET0/25}]}"),
+    row("network", "ipam.config.0.gateway", "ipam: {config: [{subnet: SUBNET0/24, gateway: SUBNET1}]}", "ipam: {config: [{subnet: SUBNET0/24, gateway: SUBNET2}]}"),
+    row("network", "ipam.config.0.ip_range", "ipam: {config: [{subnet: SUBNET0/24, ip_range: SUBNET0/25}]}", "ipam: {config: [{subnet: SUBNET0/24, ip_range: SUBNET128/25}]}"),
+    row("network", "ipam.config.0.aux_addresses.router", "ipam: {config: [{subnet: SUBNET0/24, aux_addresses: {router: SUBNET200}}]}",
+        "ipam: {config: [{subnet: SUBNET0/24, aux_addresses: {router: SUBNET201}}]}"),
+    row("network", "ipam.options.a", "ipam: {options: {a: '1'}, config: [{subnet: SUBNET0/24}]}", "ipam: {options: {a: '2'}, config: [{subnet: SUBNET0/24}]}"),
+    row("network", "ipam.driver", "ipam: {driver: default, config: [{subnet: SUBNET0/24}]}", "ipam: {driver: other, config: [{subnet: SUBNET0/24}]}"),
+    row("volume", "driver", "driver: local", "driver: other"),
+    row("volume", "driver_opts.o", "driver_opts: {type: tmpfs, device: tmpfs, o: size=1m}", "driver_opts: {type: tmpfs, device: tmpfs, o: size=2m}"),
+    row("volume", "labels.a.b", "labels: {a.b: '1'}", "labels: {a.b: '2'}"),
+    row("volume", "labels.c", "labels: {c: ''}", ""),
+];
+
+/// Honoured keys without a row: they say which object is meant.
+const KEYS_APART: [&str; 4] = ["networks.name", "networks.external", "volumes.name", "volumes.external"];
+
+/// The manifest with one value of each row.
+fn manifest(stage: &Stage, rows: &[&Row], subnets: &[String], value: fn(&Row) -> &'static str) -> String {
+    let Stage { stack, image, .. } = stage;
+    let (mut networks, mut volumes, mut services) = (String::new(), String::new(), String::new());
+    for (number, (row, subnet)) in rows.iter().zip(subnets).enumerate() {
+        let six = format!("fd00:e5:{number:x}{}", subnet.split('.').nth(2).unwrap());
+        let said = value(row)
+            .replace("IPAM", "ipam: {config: [{subnet: SUBNET0/24}]}")
+            .replace("SUBNET", subnet)
+            .replace("SIX", &six);
+        let (objects, used) = match row.kind {
+            "network" => (&mut networks, format!("networks: [o{number}]")),
+            _ => (&mut volumes, format!("network_mode: none, volumes: ['o{number}:/x']")),
+        };
+        let _ = writeln!(objects, "  o{number}: {{{said}}}");
+        let _ = writeln!(services, "  s{number}: {{<<: *base, {used}}}");
+    }
+    format!(
+        "name: {stack}\nx-base: &base {{image: '{image}', x-evenkeel: {{gate: {{stable_for: 0s}}}}}}\n\
+         services:\n{services}networks:\n{networks}volumes:\n{volumes}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_value_of_a_network_or_volume_is_refused_by_the_name_of_its_field() {
+    let Some(stage) = Stage::new().await else { return };
+    let api = super::stage::api(&stage).await;
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| api >= row.needs_api).collect();
+    let subnets: Vec<String> = rows.iter().map(|_| unique_subnet()).collect();
+    let write = |value: fn(&Row) -> &'static str| {
+        fs::write(stage.path().join("compose.yaml"), manifest(&stage, &rows, &subnets, value)).unwrap();
+    };
+    write(|row| row.one);
+    stage.apply().ends_with(0);
+    stage.apply().ends_with(0).says("nothing to do");
+    let folder = stage.path().join("state");
+    fs::rename(&folder, stage.path().join("aside")).unwrap();
+    let plan = stage.run("-f compose.yaml --json plan").ends_with(0).json();
+    assert!(super::named(&plan).is_empty(), "nothing but the host is needed to compare: {plan:#}");
+    fs::rename(stage.path().join("aside"), &folder).unwrap();
+
+    write(|row| row.two);
+    let refused = stage.run("-f compose.yaml plan").ends_with(1).stderr;
+    let mut faults = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        let said = refused.lines().find(|line| line.contains(&format!("{} `o{number}` differs", row.kind)));
+        let named = said.and_then(|line| line.split_once("is live: ")).map_or("", |(_, fields)| fields);
+        if !named.starts_with(&format!("{} ", row.field)) || named.contains(", ") {
+            faults.push(format!("`{}` of a {}: {said:?}", row.field, row.kind));
+        }
+    }
+    assert!(faults.is_empty(), "{}\n{refused}", faults.join("\n"));
+    tell(&format!("{} fields of networks and volumes", rows.len()));
+}
+
+#[test]
+fn every_honoured_key_of_a_network_or_volume_is_written_in_a_row() {
+    for (kind, group) in [("network", "networks"), ("volume", "volumes")] {
+        let mut written = std::collections::BTreeSet::new();
+        for row in ROWS.iter().filter(|row| row.kind == kind) {
+            for text in [row.one, row.two] {
+                let text = format!("{{{}}}", text.replace(", IPAM", "").replace("IPAM", ""));
+                count::walk(&serde_yaml::from_str(&text).unwrap(), "", &mut written);
+            }
+        }
+        let honoured = count::honoured(&format!("{group}.*"));
+        let missing: Vec<_> = honoured
+            .iter()
+            .filter(|key| !written.contains(*key) && !KEYS_APART.contains(&format!("{group}.{key}").as_str()))
+            .collect();
+        assert!(missing.is_empty(), "no row of a {kind} writes: {missing:?}");
+    }
+}
