@@ -97,7 +97,11 @@ pub(crate) const DEPENDENCY: Keys =
 
 /// `services.*.deploy`
 pub(crate) const DEPLOY: Keys =
-    Keys { of: "`deploy`", known: &["mode", "resources", "replicas"], later: &[] };
+    Keys { of: "`deploy`", known: &["mode", "resources", "replicas", "restart_policy"], later: &[] };
+
+/// `services.*.deploy.restart_policy`
+pub(crate) const RESTART: Keys =
+    Keys { of: "`restart_policy`", known: &["condition", "max_attempts"], later: &[] };
 
 /// `services.*.deploy.resources`
 pub(crate) const DEPLOY_RESOURCES: Keys =
@@ -148,8 +152,12 @@ pub(crate) const LOGGING: Keys = Keys { of: "`logging`", known: &["driver", "opt
 pub(crate) const ULIMIT: Keys = Keys { of: "a limit", known: &["soft", "hard"], later: &[] };
 
 /// `services.*.ports.*` in the long form
-pub(crate) const PORT: Keys =
-    Keys { of: "a port", known: &["target", "published", "host_ip", "protocol", "mode"], later: &[] };
+pub(crate) const PORT: Keys = Keys {
+    of: "a port",
+    // The last two tell people what the port is for; Docker has no place for them.
+    known: &["target", "published", "host_ip", "protocol", "mode", "name", "app_protocol"],
+    later: &[],
+};
 
 /// `services.*.volumes.*` in the long form
 pub(crate) const MOUNT: Keys = Keys {
@@ -277,6 +285,9 @@ fn instead(key: &str) -> &'static str {
         "volumes_from" => {
             "it ties the service to one container of the other, which every deploy replaces: name the volumes under \
              `volumes` of both services"
+        }
+        "delay" | "window" => {
+            "Docker chooses the pauses itself: 100 ms at first, then twice as long each time; remove it"
         }
         "cpu_count" | "cpu_percent" => "it is for containers of Windows; limit processors with `cpus`",
         "isolation" | "credential_spec" => "it is for containers of Windows; remove it",

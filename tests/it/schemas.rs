@@ -251,6 +251,9 @@ fn what_nobody_knows_is_refused() {
         ),
         (schema::environment(), json!({"hosts": "web1"}), false),
         (schema::environment(), json!({"prune": "no"}), false),
+        (schema::environment(), json!({"watch": "5m"}), true),
+        (schema::environment(), json!({"watch": 5}), false),
+        (schema::environment(), json!({"watch": "soon"}), false),
         (schema::environment(), json!({"hosts_": []}), false),
         (schema::agent(), json!({"follow": [{"repository": "/srv/infra.git"}]}), true),
         (

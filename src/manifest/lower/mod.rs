@@ -12,6 +12,7 @@ mod how;
 mod health;
 mod gate;
 mod resources;
+mod restart;
 mod scheduling;
 mod namespaces;
 mod devices;

@@ -14,14 +14,14 @@ use super::super::units;
 use super::super::variables::STAND_IN;
 use super::{
     Context, LoweredService, Places, attach, gate, health, mounts, namespaces, ports, process, resources,
-    runtime,
+    restart, runtime,
 };
 use crate::model::desired::{Condition, Dependency, Service};
 use crate::model::image::{ImageRef, PullPolicy};
 use crate::model::name::{ServiceName, TierName};
 use crate::model::platform::Platform;
 use crate::model::policy::{Drift, Rollback};
-use crate::model::spec::{ContainerSpec, RestartPolicy};
+use crate::model::spec::ContainerSpec;
 
 /// Reads a service.
 pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) -> Option<LoweredService> {
@@ -194,29 +194,7 @@ fn switches(cx: &mut Context<'_>, map: &Map, spec: &mut ContainerSpec) {
     spec.tty = cx.optional(map, "tty", read::boolean).unwrap_or_default();
     spec.stdin_open = cx.optional(map, "stdin_open", read::boolean).unwrap_or_default();
     spec.privileged = cx.optional(map, "privileged", read::boolean).unwrap_or_default();
-    spec.restart = cx.optional(map, "restart", restart).unwrap_or(RestartPolicy::No);
-}
-
-fn restart(problems: &mut Problems, node: &Node) -> Option<RestartPolicy> {
-    let found = read::text(problems, node)?;
-    if let Some(most) = found.text.strip_prefix("on-failure:") {
-        if let Ok(most) = most.parse() {
-            return Some(RestartPolicy::OnFailure(Some(most)));
-        }
-        let message = "after `on-failure:` a whole number is wanted";
-        problems.add(Problem::error("unknown-value", node.span, message));
-        return None;
-    }
-    read::word(
-        problems,
-        node,
-        &[
-            ("no", RestartPolicy::No),
-            ("always", RestartPolicy::Always),
-            ("unless-stopped", RestartPolicy::UnlessStopped),
-            ("on-failure", RestartPolicy::OnFailure(None)),
-        ],
-    )
+    spec.restart = restart::read(cx, map);
 }
 
 /// When the registry is asked for the image. That it is one of the words was checked when the files were read.

@@ -66,6 +66,10 @@ fn property(key: &str) -> Json {
         "drift" => said(drift(), "What is done about differences that somebody made on a host."),
         "rollback" => said(rollback(), "What happens when a deploy fails."),
         "prune" => said(json!({"type": "boolean"}), "Whether what is in no manifest any more is removed."),
+        "watch" => {
+            let duration = json!({"type": "string", "pattern": DURATION});
+            said(duration, "For so long after a deploy a failure still rolls back; `0s` is none.")
+        }
         "host" => {
             said(json!({"type": "string"}), "What this host is called, for `hosts` of environment.yaml.")
         }

@@ -54,6 +54,7 @@ const PROCESS: &[Row] = &[
     row("restart", "restart: always", "restart: unless-stopped").in_place().by_hand(Hand::Restart(RestartPolicy::OnFailure(Some(2)))),
     row("restart", "restart: 'on-failure:3'", "restart: on-failure").in_place().by_hand(Hand::Restart(RestartPolicy::Always)),
     row("restart", "restart: 'no'", "restart: 'no'").to_two(NOTHING).last("", NOTHING).by_hand(Hand::Restart(RestartPolicy::Always)),
+    row("restart", "deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", "deploy: {restart_policy: {condition: any}}").in_place(),
     switch("expose.53/udp", "expose: ['53/udp']", "expose: []"),
 ];
 
@@ -114,7 +115,7 @@ const NETWORKS: &[Row] = &[
         .last("", &["network_mode", "networks.STACK_default", "networks.STACK_default.aliases"]),
     row("network_mode", "network_mode: 'service:donor'", "network_mode: bridge").with("command: [serve, --port, '81']").on_network()
         .last("network_mode: none", &[]),
-    row("ports.80/tcp", "ports: ['127.0.0.1:PORT2:80']", "ports: [{target: 80, published: PORT2, host_ip: 127.0.0.1}, {target: 80, published: PORT3, protocol: tcp, mode: host}]").on_network(),
+    row("ports.80/tcp", "ports: ['127.0.0.1:PORT2:80']", "ports: [{target: 80, published: PORT2, host_ip: 127.0.0.1}, {target: 80, published: PORT3, protocol: tcp, mode: host, name: web, app_protocol: http}]").on_network(),
     row("ports.82/tcp", "ports: ['0.0.0.0:PORT7:82']", "ports: ['PORT7:82']").on_network(),
     row("ports.53/udp", "ports: ['53/udp']", "ports: ['PORT4:53/udp']").on_network(),
     row("ports.81/tcp", "ports: ['PORT5-PORT6:81']", "ports: ['PORT5:81']").on_network(),
