@@ -206,6 +206,10 @@ impl<E: Engine> Reconciler<'_, E> {
                 for warning in &report.warnings {
                     warn!(%warning, "left undone, and seen as drift by the next look");
                 }
+                for (service, field) in self.contests.repaired(plan, Instant::now()) {
+                    warn!(%service, field, "drifts back again and again, and is left alone for a while");
+                    self.audience.happens(Happening::LeavesAlone { service: &service, field: &field });
+                }
                 self.attempts(aim).forget();
                 Ok(None)
             }

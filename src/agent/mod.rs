@@ -13,7 +13,8 @@
 //! - it removes so many services that somebody must agree first.
 //!
 //! A commit that comes while a deploy is under way waits for its end; then the newest one is taken. What fails for a
-//! passing reason is tried again after growing pauses. Everything is told once, until it changes.
+//! passing reason is tried again after growing pauses. A field that somebody sets back three times within ten minutes
+//! is left alone for half an hour (`contest`). Everything is told once, until it changes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,13 +31,14 @@ use crate::apply::Outcome;
 use crate::apply::machine::Machine;
 use crate::apply::progress::{Progress, Silent};
 use crate::engine::Engine;
-use crate::model::name::EnvironmentName;
+use crate::model::name::{EnvironmentName, ServiceName};
 use crate::plan::Plan;
 
 mod trigger;
 mod schedule;
 mod said;
 mod branch;
+mod contest;
 mod listen;
 mod reconcile;
 mod aim;
@@ -81,6 +83,13 @@ pub enum Happening<'a> {
     Ended(&'a Plan, &'a Outcome),
     /// The newest commit is not deployed, for this reason. Told once.
     Holds(&'a str),
+    /// A field was repaired and set back by somebody so often that it is left alone for a while.
+    LeavesAlone {
+        /// The service.
+        service: &'a ServiceName,
+        /// The field, as a plan names it.
+        field: &'a str,
+    },
     /// It has done what it could and waits.
     Rests,
 }

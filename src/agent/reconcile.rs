@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::aim::{self, Aim, Stays, Trouble};
 use super::branch::{self, Descent, Reading};
+use super::contest::Contests;
 use super::listen::Interest;
 use super::said::{Said, Topic};
 use super::schedule::{self, Attempts, Due, Wakeup};
@@ -45,6 +46,7 @@ pub(super) struct Reconciler<'a, E> {
     /// The manifests of what was deployed last, by its commit.
     stable: Option<(String, Arc<Desired>)>,
     attempts: [Attempts; 2],
+    pub(super) contests: Contests,
     /// Whether this look asks registries. One for an event doesn't: repairs must not wait for them.
     registries: Registries,
     poll: Instant,
@@ -87,6 +89,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             stack: None,
             stable: None,
             attempts: Default::default(),
+            contests: Contests::default(),
             registries: Registries::Ask,
             poll: now,
             look: now,
@@ -225,6 +228,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         {
             return Ok(Some(Stays::Held(why)));
         }
+        let desired = self.contests.leave_alone(&desired, Instant::now());
         let planned = self.plan(&desired, self.registries).await?;
         if let (Ok(plan), Some(head)) = (&planned, &mut self.head) {
             head.digest = Some(plan.desired.clone());
@@ -246,6 +250,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
                 Err(why) => Some(Stays::Held(why)),
                 Ok(desired) => {
                     self.interest.send_replace(Interest::of(&desired));
+                    let desired = self.contests.leave_alone(&desired, Instant::now());
                     let planned = self.plan(&desired, Registries::Leave).await?;
                     self.bring(Aim::Stable, &desired, planned, Some(stable)).await?
                 }

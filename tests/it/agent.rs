@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use scene::{Heard, Scene, fail_first, manifest, stack};
 
+mod contests;
 mod holds;
 mod process;
 mod scene;

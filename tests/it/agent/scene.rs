@@ -25,6 +25,7 @@ pub enum Heard {
     Deploys,
     Ended { commit: String, outcome: Box<Outcome> },
     Holds(String),
+    LeavesAlone(String),
     Rests,
 }
 
@@ -44,6 +45,7 @@ impl Audience for Ear {
                 Heard::Ended { commit, outcome: Box::new(outcome.clone()) }
             }
             Happening::Holds(why) => Heard::Holds(why.to_owned()),
+            Happening::LeavesAlone { service, field } => Heard::LeavesAlone(format!("{service}: {field}")),
             Happening::Rests => Heard::Rests,
         };
         let _ = self.0.send(heard);
@@ -212,7 +214,7 @@ impl Watcher {
             match self.next().await {
                 Heard::Holds(why) => return why,
                 Heard::Deploys => panic!("deployed what should be held"),
-                Heard::Woken(_) | Heard::Ended { .. } | Heard::Rests => {}
+                Heard::Woken(_) | Heard::Ended { .. } | Heard::LeavesAlone(_) | Heard::Rests => {}
             }
         }
     }
@@ -229,7 +231,7 @@ impl Watcher {
             match self.next().await {
                 Heard::Woken(Trigger::FullLook) => full += 1,
                 Heard::Woken(_) | Heard::Rests => {}
-                heard @ (Heard::Deploys | Heard::Ended { .. } | Heard::Holds(_)) => {
+                heard @ (Heard::Deploys | Heard::Ended { .. } | Heard::Holds(_) | Heard::LeavesAlone(_)) => {
                     panic!("not calm: {heard:?}")
                 }
             }
