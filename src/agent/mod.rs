@@ -41,6 +41,7 @@ mod branch;
 mod contest;
 mod listen;
 mod reconcile;
+mod pursue;
 mod aim;
 mod soak;
 

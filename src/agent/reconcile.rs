@@ -6,16 +6,15 @@ use tokio::sync::{Notify, watch};
 use tokio::task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::aim::{self, Aim, Stays, Trouble};
-use super::branch::{self, Descent, Reading};
+use super::aim::{self, Aim, Trouble};
+use super::branch::{self, Reading};
 use super::contest::Contests;
 use super::listen::Interest;
 use super::said::{Said, Topic};
 use super::schedule::{self, Attempts, Due, Wakeup};
 use super::{Audience, Follow, Happening, Trigger};
-use crate::apply::ledger::memory::Stable;
 use crate::apply::machine::Machine;
 use crate::apply::registry::Registries;
 use crate::engine::Engine;
@@ -33,8 +32,8 @@ pub(super) struct Reconciler<'a, E> {
     pub(super) audience: &'a dyn Audience,
     pub(super) stop: &'a CancellationToken,
     pub(super) said: Said,
-    follow: Arc<Follow>,
-    interest: watch::Sender<Interest>,
+    pub(super) follow: Arc<Follow>,
+    pub(super) interest: watch::Sender<Interest>,
     source_changed: Arc<Notify>,
     /// Hears of changes of the repository. Absent where that isn't possible at the moment.
     ears: Option<Watch>,
@@ -44,11 +43,11 @@ pub(super) struct Reconciler<'a, E> {
     /// The stack, as the branch named it last.
     stack: Option<StackName>,
     /// The manifests of what was deployed last, by its commit.
-    stable: Option<(String, Arc<Desired>)>,
+    pub(super) stable: Option<(String, Arc<Desired>)>,
     attempts: [Attempts; 2],
     pub(super) contests: Contests,
     /// Whether this look asks registries. One for an event doesn't: repairs must not wait for them.
-    registries: Registries,
+    pub(super) registries: Registries,
     poll: Instant,
     look: Instant,
     /// When what is watched is looked at again.
@@ -62,9 +61,9 @@ pub(super) struct Head {
     /// What it desires; absent where its manifests are wrong.
     pub(super) desired: Option<Arc<Desired>>,
     /// Digest of everything that it desires, once it was planned.
-    digest: Option<DesiredDigest>,
+    pub(super) digest: Option<DesiredDigest>,
     /// The commit that it is known to come after.
-    follows: Option<String>,
+    pub(super) follows: Option<String>,
 }
 
 impl<'a, E: Engine> Reconciler<'a, E> {
@@ -189,131 +188,6 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         self.watch_on(&stack);
     }
 
-    /// Aims at the newest commit, or else at what was deployed last.
-    async fn pursue(&mut self, stack: &StackName) -> Result<(), (Aim, Trouble)> {
-        match self.pursue_newest(stack).await.map_err(|trouble| (Aim::Newest, trouble))? {
-            None => {
-                self.said.is_over(Topic::Repair);
-                if self.said.is_over(Topic::Hold) {
-                    debug!("the newest commit is no longer held");
-                }
-                Ok(())
-            }
-            Some(_) if self.stop.is_cancelled() => Ok(()),
-            Some(why) => {
-                if let Stays::Held(why) = &why
-                    && self.said.is_news(Topic::Hold, why)
-                {
-                    warn!(reason = why, "the newest commit is held");
-                    self.audience.happens(Happening::Holds(why));
-                }
-                self.pursue_stable(stack).await.map_err(|trouble| (Aim::Stable, trouble))
-            }
-        }
-    }
-
-    /// Brings the host to the newest commit, or says why it stays where it is.
-    async fn pursue_newest(&mut self, stack: &StackName) -> Result<Option<Stays>, Trouble> {
-        let Some(Head { commit, desired: Some(desired), digest, .. }) = self.head.clone() else {
-            return Ok(Some(Stays::Told));
-        };
-        let stable = self.last_stable(stack)?;
-        if let Some(why) = self.rewritten(&commit, stable.as_ref()).await? {
-            return Ok(Some(Stays::Held(why)));
-        }
-        // Where registries decide, the same commit may desire something else by now.
-        if let Some(digest) = digest
-            && !desired.follows_registries()
-            && let Some(why) = self.quarantine_of(stack, &digest)?
-        {
-            return Ok(Some(Stays::Held(why)));
-        }
-        let desired = self.contests.leave_alone(&desired, Instant::now());
-        let planned = self.plan(&desired, self.registries).await?;
-        if let (Ok(plan), Some(head)) = (&planned, &mut self.head) {
-            head.digest = Some(plan.desired.clone());
-        }
-        self.bring(Aim::Newest, &desired, planned, stable).await
-    }
-
-    /// Keeps up what was deployed last.
-    async fn pursue_stable(&mut self, stack: &StackName) -> Result<(), Trouble> {
-        let Some(stable) = self.last_stable(stack)? else { return Ok(()) };
-        let is_newest = self.head.as_ref().is_some_and(|head| head.digest.as_ref() == Some(&stable.desired));
-        // Then it was just aimed at.
-        if is_newest {
-            return Ok(());
-        }
-        let stays = match stable.revision.commit().map(str::to_owned) {
-            None => Some(Stays::Held("what runs was deployed from files, not from a commit".to_owned())),
-            Some(commit) => match self.stable_desired(&commit).await {
-                Err(why) => Some(Stays::Held(why)),
-                Ok(desired) => {
-                    self.interest.send_replace(Interest::of(&desired));
-                    let desired = self.contests.leave_alone(&desired, Instant::now());
-                    let planned = self.plan(&desired, Registries::Leave).await?;
-                    self.bring(Aim::Stable, &desired, planned, Some(stable)).await?
-                }
-            },
-        };
-        match stays {
-            None => drop(self.said.is_over(Topic::Repair)),
-            Some(Stays::Told) => {}
-            Some(Stays::Held(why)) => {
-                if self.said.is_news(Topic::Repair, &why) {
-                    warn!(reason = why, "what was deployed last is not kept up");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn last_stable(&self, stack: &StackName) -> Result<Option<Stable>, Trouble> {
-        self.machine.ledger().last_stable(stack).map_err(|error| Trouble::of(&error))
-    }
-
-    /// The manifests of what was deployed last, or why they can't be had.
-    pub(super) async fn stable_desired(&mut self, commit: &str) -> Result<Arc<Desired>, String> {
-        if let Some((_, desired)) = self.stable.as_ref().filter(|(known, _)| known == commit) {
-            return Ok(Arc::clone(desired));
-        }
-        let (follow, id) = (Arc::clone(&self.follow), commit.to_owned());
-        let (desired, _) = blocking(move || branch::read_commit(&follow, &id))
-            .await
-            .map_err(|error| aim::chain(&error))?
-            .map_err(|report| format!("its manifests are wrong by now:\n{report}"))?;
-        self.stable = Some((commit.to_owned(), Arc::clone(&desired)));
-        Ok(desired)
-    }
-
-    /// Why the newest commit must not be deployed on top of the last one, by their descent.
-    async fn rewritten(&mut self, head: &str, stable: Option<&Stable>) -> Result<Option<String>, Trouble> {
-        let Some(applied) = stable.and_then(|stable| stable.revision.commit()) else { return Ok(None) };
-        let known = self.head.as_ref().and_then(|head| head.follows.as_deref());
-        if head == applied || known == Some(applied) {
-            return Ok(None);
-        }
-        let (follow, applied_id, head_id) = (Arc::clone(&self.follow), applied.to_owned(), head.to_owned());
-        let descent = blocking(move || branch::descent(&follow.repository, &applied_id, &head_id)).await;
-        match descent.map_err(|error| Trouble::of(&error))? {
-            Descent::Rewritten => Ok(Some(format!(
-                "{} did not come after {}, which was deployed last: the branch was rewritten or set back; \
-                 `evenkeel apply` deploys it if that is meant",
-                short(head),
-                short(applied)
-            ))),
-            descent @ (Descent::Follows | Descent::Unknown) => {
-                if descent == Descent::Unknown {
-                    info!(applied = short(applied), "the repository doesn't know what was deployed last");
-                }
-                if let Some(head) = &mut self.head {
-                    head.follows = Some(applied.to_owned());
-                }
-                Ok(None)
-            }
-        }
-    }
-
     /// Reads the branch. Returns whether it says something new.
     async fn read_branch(&mut self, trigger: Trigger) -> bool {
         // A watch falls silent when the repository is made anew, so it is renewed now and then.
@@ -387,7 +261,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
 }
 
 /// Runs something that blocks on files.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, SourceError> {
     match task::spawn_blocking(body).await {
@@ -400,6 +274,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn short(commit: &str) -> &str {
+/// The first letters of a commit's id, as Git shows them.
+pub(super) fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
