@@ -132,10 +132,10 @@ const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most log lines of a container that failed.
-const LOG_LINES: u32 = 20;
+pub(super) const LOG_LINES: u32 = 20;
 
 /// Longest wait for them.
-const LOG_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const LOG_WITHIN: Duration = Duration::from_secs(2);
 
 impl<E: Engine> Site<'_, E> {
     /// Carries out one action.

@@ -167,6 +167,11 @@ pub enum Command {
     Status(StatusArgs),
     /// Show what was deployed, when and how it ended
     History(HistoryArgs),
+    /// Say why something is as it is, or isn't
+    ///
+    /// Of a service, container, network or volume: its state, what it waits for, what changed it last and why, what differs
+    /// now, and what is quarantined, held or watched.
+    Why(WhyArgs),
     /// Return to what was deployed before
     ///
     /// Plans towards the last revision that was deployed well before the present one, or towards --to. Containers that ran
@@ -347,6 +352,18 @@ pub struct HistoryArgs {
     /// At most so many deploys, the latest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub most: u32,
+}
+
+/// The arguments of `why`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenkeel --env prod why web
+  evenkeel --env prod why shop-prod-web-1")]
+pub struct WhyArgs {
+    /// A service, container, network or volume
+    #[arg(value_name = "NAME")]
+    pub name: String,
 }
 
 /// The arguments of `rollback`.

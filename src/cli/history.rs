@@ -141,7 +141,12 @@ mod tests {
     use super::*;
 
     fn change(kind: &str, name: &str, operation: &str) -> ChangeLine {
-        ChangeLine { kind: kind.to_owned(), name: name.to_owned(), operation: operation.to_owned() }
+        ChangeLine {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            operation: operation.to_owned(),
+            why: String::new(),
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod apply;
 mod run;
 mod status;
 mod history;
+mod why;
 mod rollback;
 mod adopt;
 mod demo;
@@ -86,6 +87,7 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Run(args) => Box::pin(run::run(global, args, output)).await,
         Command::Status(_) => status::status(global, output).await,
         Command::History(args) => history::history(global, args, output).await,
+        Command::Why(args) => why::why(global, args, output).await,
         Command::Rollback(args) => Box::pin(rollback::rollback(global, args, output)).await,
         Command::Adopt(args) => Box::pin(adopt::adopt(global, args, output)).await,
         Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,

@@ -27,6 +27,15 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
 }
 
+impl Change {
+    /// Why it is changed: the fields with their causes, without any value.
+    pub fn why(&self) -> String {
+        let fields = self.fields.iter().map(|field| format!("{} ({})", field.path.as_str(), field.cause));
+        let reason = (self.reason != Reason::Differs).then(|| self.reason.to_string());
+        reason.into_iter().chain(fields).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl fmt::Display for Change {
     /// What it is about and why, without any value, on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,6 +29,7 @@ mod grants;
 mod kept_plans;
 mod registry;
 mod rollbacks;
+mod why;
 
 /// A stack of its own on a real Docker, with a folder for its manifests and its state.
 pub struct Stage {

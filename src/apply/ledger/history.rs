@@ -136,6 +136,9 @@ pub struct ChangeLine {
     pub name: String,
     /// What happened to it, by [`crate::plan::change::Operation::code`].
     pub operation: String,
+    /// Why, without any value: `image (git), restart (drift)`. Empty in records of earlier releases.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// A deploy that was begun and hasn't ended.

@@ -241,6 +241,7 @@ pub(super) fn of_changes(changes: &[Change]) -> Vec<ChangeLine> {
             kind: change.kind.to_string(),
             name: change.name.clone(),
             operation: change.operation.code().to_owned(),
+            why: change.why(),
         })
         .collect()
 }

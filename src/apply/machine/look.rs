@@ -6,13 +6,15 @@ use std::os::unix::fs::MetadataExt;
 
 use super::{DeployError, Machine, off_the_loop};
 use crate::apply::ledger::LedgerError;
+use crate::apply::secrets::Secrets;
+use crate::apply::step::{LOG_LINES, LOG_WITHIN};
 use crate::engine::Engine;
 use crate::engine::observe::observe;
 use crate::model::adopted::Adopted;
 use crate::model::desired::Desired;
 use crate::model::grant::Grant;
 use crate::model::live::Live;
-use crate::model::name::StackName;
+use crate::model::name::{ContainerId, StackName};
 use crate::plan::adopt::recognise;
 use crate::plan::{LastApplied, normal};
 
@@ -40,6 +42,14 @@ impl<E: Engine> Machine<E> {
 
     pub(super) fn normal_host<'a>(&'a self, files: &'a str) -> normal::Host<'a> {
         normal::Host { key: &self.key, files }
+    }
+
+    /// The last lines that a container of `live` wrote, without what is sensitive. None where it can't be asked.
+    pub async fn last_words(&self, live: &Live, container: &ContainerId) -> Vec<String> {
+        let secrets = Secrets::default().with_live(live);
+        let lines = tokio::time::timeout(LOG_WITHIN, self.engine.logs(container, LOG_LINES)).await;
+        let lines = lines.ok().and_then(Result::ok).unwrap_or_default();
+        lines.iter().map(|line| secrets.strike(line)).collect()
     }
 
     /// Looks at the host, for a plan of `desired` where the stack has `adopted` something.
