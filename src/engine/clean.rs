@@ -2,7 +2,7 @@
 
 /// `text` without control characters, terminal escape sequences and characters that reorder what is shown. A tab
 /// becomes a space; line feeds are for the caller to split at before.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut cleaned = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

@@ -16,7 +16,7 @@ use crate::model::platform::Platform;
 use crate::model::spec::{Attachment, ContainerSpec, NetworkSpec, Resources, RestartPolicy, VolumeSpec};
 use crate::model::text::Text;
 
-mod clean;
+pub(crate) mod clean;
 pub mod docker;
 pub mod observe;
 pub mod registries;
@@ -215,6 +215,13 @@ pub trait Engine: Clone + Send + Sync + 'static {
         id: &ContainerId,
         lines: u32,
     ) -> impl Future<Output = Result<Vec<String>, EngineError>> + Send;
+
+    /// What a container has written since it was last started, line by line, and then what it writes; both streams,
+    /// control characters removed, a very long line in pieces. The stream ends with the run.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`] or [`EngineError::Unavailable`] if its log can't be read.
+    fn follow_log(&self, id: &ContainerId) -> BoxStream<'static, Result<String, EngineError>>;
 
     /// What happens on the host from now on. The stream ends or fails when the connection does. Events are hints:
     /// they may be lost.

@@ -77,6 +77,8 @@ pub struct LiveContainer {
     /// The networks of its attachments by their ids, as far as the engine tells. A container that doesn't run may be
     /// attached to one that is gone, though another one bears its name now.
     pub endpoints: BTreeMap<NetworkName, NetworkId>,
+    /// The ports of the host that lead to it at the moment, with the numbers that Docker chose.
+    pub bound: BTreeSet<PublishedPort>,
 }
 
 /// A container that isn't of the stack: only what could be in the way.
@@ -105,6 +107,8 @@ pub struct ContainerState {
     pub started_at: String,
     /// What its health check says; absent where it has none.
     pub health: Option<Health>,
+    /// What Docker's own health check wrote when it last failed, in one line; empty where it has not.
+    pub health_output: String,
 }
 
 /// Status of a container, by the words of `docker inspect`.

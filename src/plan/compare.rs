@@ -207,8 +207,13 @@ fn container(
         // As the engine has it: without any network there is still a mode.
         spec.namespaces.network.get_or_insert(Namespace::None);
     }
-    let state =
-        ContainerState { status: Status::Running, restarts: 0, started_at: String::new(), health: None };
+    let state = ContainerState {
+        status: Status::Running,
+        restarts: 0,
+        started_at: String::new(),
+        health: None,
+        health_output: String::new(),
+    };
     Some(LiveContainer {
         // In their order, which decides over that of what is removed.
         id: format!("{number:064x}").parse::<ContainerId>().ok()?,
@@ -216,6 +221,7 @@ fn container(
         image: image_id(&spec.image)?,
         addresses: spec.networks.keys().map(|network| (network.clone(), None)).collect(),
         endpoints: BTreeMap::new(),
+        bound: BTreeSet::new(),
         name,
         instance,
         state,

@@ -53,9 +53,11 @@ laws! {
     containers::limits_and_restart_policy_change_in_place,
     containers::a_port_in_use_refuses_the_start,
     containers::a_port_is_held_while_its_container_runs,
+    containers::a_container_tells_which_ports_are_bound,
     containers::an_ended_container_tells_its_status,
     containers::a_restart_policy_restarts,
     containers::a_health_check_is_told,
+    containers::a_health_check_that_fails_tells_its_output,
     networks::a_network_is_read_back,
     networks::a_network_name_is_taken_once,
     networks::overlapping_addresses_are_refused,
@@ -76,5 +78,6 @@ laws! {
     processes::a_command_ends_in_time,
     processes::a_command_needs_a_running_container,
     processes::the_last_lines_of_a_log_are_read,
+    processes::a_log_is_followed_from_the_start_of_its_run,
     processes::events_arrive,
 }

@@ -272,10 +272,12 @@ impl Paper {
                 restarts: 0,
                 started_at: String::new(),
                 health: None,
+                health_output: String::new(),
             },
             spec,
             addresses: BTreeMap::new(),
             endpoints: BTreeMap::new(),
+            bound: BTreeSet::new(),
         }
     }
 }

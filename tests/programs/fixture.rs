@@ -3,10 +3,18 @@
 //!
 //! ```text
 //! /fixture serve [--port N] [--healthy-after MS] [--exit CODE --after MS] [--ignore-term] [--say LINE]… [--show FILE]…
+//!                [--later MS LINE]… [--listen-after MS] [--deaf]
+//!     GET /health       200 or 503, and {"status": …}
+//!     GET /deep         200, {"shards": [{"state": "green"}]} and the header X-Role: primary
+//!     GET /slow?MS      200 after so long
+//!     GET /to/PATH      302 to /PATH
+//!     GET /away         302 to another host
+//!     GET /token        200 if the header X-Token is `hunter22`, else 401 and what it was
 //! /fixture probe [--port N]     exit status 0 if GET /health answers 200
 //! /fixture exit CODE            ends with that status
 //! /fixture sleep MS             ends with 0 after so long
 //! /fixture say TEXT             writes the text to standard output
+//! /fixture fail TEXT            writes the text to standard output and ends with 1
 //! ```
 //! Words of the environment variable `FIXTURE` are appended to the arguments of `serve`.
 
@@ -30,6 +38,10 @@ fn main() {
         "exit" => exit(words.first().and_then(|code| code.parse().ok()).unwrap_or(1)),
         "sleep" => thread::sleep(millis(words.first().and_then(|ms| ms.parse().ok()).unwrap_or(0))),
         "say" => println!("{}", words.join(" ")),
+        "fail" => {
+            println!("{}", words.join(" "));
+            exit(1);
+        }
         other => {
             eprintln!("unknown command {other}");
             exit(2);
@@ -47,12 +59,24 @@ fn serve(words: &[String]) {
     for (at, _) in words.iter().enumerate().filter(|(_, word)| *word == "--show") {
         show(words.get(at + 1).map_or("", String::as_str));
     }
+    for (at, _) in words.iter().enumerate().filter(|(_, word)| *word == "--later") {
+        let after = words.get(at + 1).and_then(|ms| ms.parse().ok()).unwrap_or(0);
+        let line = words.get(at + 2).cloned().unwrap_or_default();
+        thread::spawn(move || {
+            thread::sleep(millis(after));
+            println!("{line}");
+        });
+    }
     if let Some(code) = number(words, "--exit") {
         thread::sleep(millis(number(words, "--after").unwrap_or(0)));
         exit(i32::try_from(code).unwrap_or(1));
     }
     let port = number(words, "--port").unwrap_or(8080);
     let healthy_at = Instant::now() + millis(number(words, "--healthy-after").unwrap_or(0));
+    thread::sleep(millis(number(words, "--listen-after").unwrap_or(0)));
+    if words.iter().any(|word| word == "--deaf") {
+        thread::sleep(millis(u64::from(u32::MAX)));
+    }
     let listener = TcpListener::bind(("0.0.0.0", port as u16)).expect("bind");
     let healthy_at = Arc::new(healthy_at);
     for stream in listener.incoming().flatten() {
@@ -75,17 +99,42 @@ fn show(path: &str) {
 fn answer(mut stream: TcpStream, healthy: bool) {
     let mut request = [0; 1024];
     let read = stream.read(&mut request).unwrap_or(0);
-    let known = request[..read].starts_with(b"GET /health");
-    let (status, body) = match (known, healthy) {
-        (true, true) => ("200 OK", r#"{"status": "healthy"}"#),
-        (true, false) => ("503 Service Unavailable", r#"{"status": "starting"}"#),
-        (false, _) => ("404 Not Found", "{}"),
-    };
+    let request = String::from_utf8_lossy(&request[..read]).into_owned();
+    let path = request.split_whitespace().nth(1).unwrap_or("/");
+    let (status, header, body) = answer_to(path, &request, healthy);
     let length = body.len();
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n");
+    let body = if request.starts_with("HEAD ") { "" } else { &body };
+    let _ = write!(stream, "{head}{header}Connection: close\r\n\r\n{body}");
+}
+
+/// The status, a header with its end of line or nothing, and the body.
+fn answer_to(path: &str, request: &str, healthy: bool) -> (&'static str, String, String) {
+    const GOOD: &str = "200 OK";
+    const FOUND: &str = "302 Found";
+    let (page, query) = path.split_once('?').unwrap_or((path, ""));
+    let body = |body: &str| body.to_owned();
+    match page {
+        "/health" if healthy => (GOOD, String::new(), body(r#"{"status": "healthy"}"#)),
+        "/health" => ("503 Service Unavailable", String::new(), body(r#"{"status": "starting"}"#)),
+        "/deep" => (GOOD, "X-Role: primary\r\n".to_owned(), body(r#"{"shards": [{"state": "green"}]}"#)),
+        "/slow" => {
+            thread::sleep(millis(query.parse().unwrap_or(0)));
+            (GOOD, String::new(), body("{}"))
+        }
+        "/away" => (FOUND, "Location: http://example.com/\r\n".to_owned(), String::new()),
+        "/token" => {
+            let mut lines = request.lines();
+            let sent = lines.find_map(|line| line.to_lowercase().strip_prefix("x-token: ").map(str::to_owned));
+            let sent = sent.unwrap_or_default();
+            let status = if sent == "hunter22" { GOOD } else { "401 Unauthorized" };
+            (status, format!("X-Sent: {sent}\r\n"), String::new())
+        }
+        _ => match page.strip_prefix("/to/") {
+            Some(rest) => (FOUND, format!("Location: /{rest}\r\n"), String::new()),
+            None => ("404 Not Found", String::new(), body("{}")),
+        },
+    }
 }
 
 fn is_healthy(port: u64) -> bool {

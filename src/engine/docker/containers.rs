@@ -36,7 +36,10 @@ impl Docker {
         readable(&format!("inspect container {}", id.short()), inspect::container(answer))
     }
 
-    async fn raw_container(&self, id: &ContainerId) -> Result<ContainerInspectResponse, EngineError> {
+    pub(super) async fn raw_container(
+        &self,
+        id: &ContainerId,
+    ) -> Result<ContainerInspectResponse, EngineError> {
         let operation = format!("inspect container {}", id.short());
         let call = self.client.inspect_container(id.as_str(), None::<InspectContainerOptions>);
         within(operation, deadline::QUICK, Asked::Plain, call).await

@@ -291,6 +291,10 @@ impl Engine for Docker {
         self.last_logs(id, lines).await
     }
 
+    fn follow_log(&self, id: &ContainerId) -> BoxStream<'static, Result<String, EngineError>> {
+        self.log_stream(id)
+    }
+
     fn events(&self) -> BoxStream<'static, Result<EngineEvent, EngineError>> {
         self.event_stream()
     }

@@ -49,6 +49,7 @@ pub enum Verb {
     DisconnectNetwork,
     Exec,
     Logs,
+    FollowLog,
     Events,
 }
 
@@ -64,6 +65,7 @@ impl Verb {
             | Self::InspectImage
             | Self::RegistryDigest
             | Self::Logs
+            | Self::FollowLog
             | Self::Events => false,
             Self::PullImage
             | Self::TagImage
@@ -114,6 +116,7 @@ impl fmt::Display for Verb {
             Self::DisconnectNetwork => "disconnect network",
             Self::Exec => "exec",
             Self::Logs => "logs",
+            Self::FollowLog => "follow log",
             Self::Events => "events",
         })
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::image::{Behaviour, SimImage};
 use crate::engine::CreateContainer;
+use crate::engine::clean::clean;
 use crate::model::label;
 use crate::model::live::{Health, LiveImage};
 use crate::model::name::{ContainerId, ContainerName, ImageId, NetworkId, NetworkName};
@@ -42,6 +43,10 @@ pub(super) struct SimContainer {
     pub(super) restarts: u32,
     pub(super) started_at: String,
     pub(super) logs: Vec<String>,
+    /// How many lines of the log are of the runs before.
+    pub(super) logs_before: usize,
+    /// How many of the lines that it writes later in this run it has written.
+    pub(super) written_later: usize,
     /// What the last event about its health said.
     pub(super) told_health: Option<Health>,
     /// Counts starts and stops by hand, so that a timer knows when it is out of date.
@@ -79,6 +84,8 @@ impl SimContainer {
             restarts: 0,
             started_at: String::new(),
             logs: Vec::new(),
+            logs_before: 0,
+            written_later: 0,
             told_health: None,
             generation: 0,
             labels,
@@ -109,6 +116,19 @@ impl SimContainer {
         Some(due.map_or(Health::Starting, |(_, health)| health))
     }
 
+    /// What its health check wrote when it last failed. Only of an unhealthy one that is known.
+    pub(super) fn health_output(&self, now: Instant) -> String {
+        let words = match self.spec.healthcheck.as_ref().and_then(|check| check.test.as_ref()) {
+            Some(HealthTest::Exec(words)) if self.health(now) == Some(Health::Unhealthy) => words,
+            Some(HealthTest::Exec(_) | HealthTest::Shell(_) | HealthTest::Disabled) | None => {
+                return String::new();
+            }
+        };
+        let words: Vec<String> = words.iter().map(|word| word.expose().to_owned()).collect();
+        let said = self.behaviour.commands.get(&words).map(|reply| reply.output.as_str());
+        said.unwrap_or_default().trim().lines().map(clean).collect::<Vec<_>>().join(" ")
+    }
+
     /// When it next does something by itself after `now`.
     pub(super) fn next_turn(&self, now: Instant) -> Option<Instant> {
         match self.phase {
@@ -119,7 +139,9 @@ impl SimContainer {
                 let check = self.spec.healthcheck.as_ref().filter(|check| is_probing(check));
                 let turns = check.map(|check| self.health_turns(check)).unwrap_or_default();
                 let turns = turns.into_iter().flatten().filter_map(|(after, _)| since.checked_add(after));
-                turns.filter(|turn| *turn > now).chain(exit).min()
+                let line = self.behaviour.writes_later.get(self.written_later);
+                let line = line.and_then(|(after, _)| since.checked_add(*after));
+                turns.filter(|turn| *turn > now).chain(exit).chain(line).min()
             }
         }
     }

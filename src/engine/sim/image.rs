@@ -57,6 +57,10 @@ pub struct Behaviour {
     pub stop_takes: Duration,
     /// Lines that it writes at each start.
     pub writes: Vec<String>,
+    /// Lines that it writes so long after each start, in the order of time.
+    pub writes_later: Vec<(Duration, String)>,
+    /// The host binds none of its ports, and doesn't say so.
+    pub unbound: bool,
     /// Commands that can be run in it, besides its health check.
     pub commands: BTreeMap<Vec<String>, Reply>,
 }

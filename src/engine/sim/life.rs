@@ -1,5 +1,6 @@
 //! The life of simulated containers: created, started, ending by themselves, restarted, stopped, removed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -100,13 +101,15 @@ impl World {
         if let Some(network) = gone {
             return Err(Refusal::Rejected(format!("network {network} not found")));
         }
-        let ports = self.ports_for(container)?;
+        let ports = if container.behaviour.unbound { BTreeSet::new() } else { self.ports_for(container)? };
         let started_at = self.timestamp(now);
         let container = self.container_mut(id)?;
         container.ports = ports;
         container.phase = Phase::Running { since: now };
         container.started_at = started_at;
         container.told_health = None;
+        container.logs_before = container.logs.len();
+        container.written_later = 0;
         container.logs.extend(container.behaviour.writes.clone());
         let name = container.name.to_string();
         self.schedule(id, now);
@@ -249,11 +252,30 @@ impl World {
         match container.phase {
             Phase::Restarting { until } if until <= now => self.restart(id, now),
             Phase::Created | Phase::Exited { .. } | Phase::Restarting { .. } => {}
-            Phase::Running { since } => match container.behaviour.exits {
-                // The container is there, so this can't be refused.
-                Some((after, code)) if now.duration_since(since) >= after => drop(self.exit(id, code, now)),
-                Some(_) | None => self.tell_health(id, now),
-            },
+            Phase::Running { since } => {
+                self.write_later(id, now.duration_since(since));
+                self.settle_running(id, since, now);
+            }
+        }
+    }
+
+    /// Writes the lines that are due by now.
+    fn write_later(&mut self, id: &ContainerId, after: Duration) {
+        let Some(container) = self.containers.get_mut(id) else { return };
+        while let Some((_, line)) =
+            container.behaviour.writes_later.get(container.written_later).filter(|(due, _)| *due <= after)
+        {
+            container.logs.push(line.clone());
+            container.written_later += 1;
+        }
+    }
+
+    fn settle_running(&mut self, id: &ContainerId, since: Instant, now: Instant) {
+        let exits = self.containers.get(id).and_then(|container| container.behaviour.exits);
+        match exits {
+            // The container is there, so this can't be refused.
+            Some((after, code)) if now.duration_since(since) >= after => drop(self.exit(id, code, now)),
+            Some(_) | None => self.tell_health(id, now),
         }
     }
 
@@ -306,10 +328,12 @@ impl World {
                 restarts: container.restarts,
                 started_at: container.started_at.clone(),
                 health: container.health(now),
+                health_output: container.health_output(now),
             },
             spec,
             addresses,
             endpoints: container.networks.clone(),
+            bound: container.ports.clone(),
         })
     }
 }

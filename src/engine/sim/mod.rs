@@ -9,6 +9,7 @@ mod container;
 mod hand;
 mod image;
 mod life;
+mod log;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -352,6 +353,10 @@ impl Engine for Sim {
             Ok(logs.iter().skip(logs.len().saturating_sub(lines)).map(|line| clean(line)).collect())
         })
         .await
+    }
+
+    fn follow_log(&self, id: &ContainerId) -> BoxStream<'static, Result<String, EngineError>> {
+        self.log_stream(id)
     }
 
     fn events(&self) -> BoxStream<'static, Result<EngineEvent, EngineError>> {

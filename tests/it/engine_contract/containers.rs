@@ -10,7 +10,7 @@ use evenkeel::model::spec::{
     ContainerPort, HealthTest, Healthcheck, HostPort, Protocol, PublishedPort, Resources, RestartPolicy, Swap,
 };
 
-use super::ground::{Ground, words};
+use super::ground::{Ground, commands, words};
 use crate::common::names::unique_port;
 
 fn missing() -> ContainerId {
@@ -178,6 +178,27 @@ pub async fn a_port_is_held_while_its_container_runs<E: Engine>(ground: &Ground<
     panic!("a stopped container still holds its port");
 }
 
+pub async fn a_container_tells_which_ports_are_bound<E: Engine>(ground: &Ground<E>) {
+    let mut spec = ground.spec();
+    let port = unique_port();
+    let any = PublishedPort {
+        container: ContainerPort { number: 53, protocol: Protocol::Udp },
+        host_ip: Some("127.0.0.1".parse().unwrap()),
+        host: HostPort::Any,
+    };
+    spec.ports = [on_port(HostPort::One(port)), any].into();
+    let id = ground.engine.create_container(&ground.request_on_network("web", spec).await).await.unwrap();
+    assert_eq!(ground.inspect(&id).await.bound, [].into());
+    ground.engine.start_container(&id).await.unwrap();
+    let bound = ground.inspect(&id).await.bound;
+    assert!(bound.contains(&on_port(HostPort::One(port))), "{bound:?}");
+    let chosen = bound.iter().find(|bound| bound.container.protocol == Protocol::Udp).unwrap();
+    assert!(matches!(chosen.host, HostPort::One(1..)) && chosen.host_ip.is_some(), "{bound:?}");
+    assert_eq!(bound.len(), 2);
+    ground.engine.stop_container(&id, None).await.unwrap();
+    assert_eq!(ground.inspect(&id).await.bound, [].into());
+}
+
 /// A specification whose process ends at once with `code`, 3 or 0.
 fn ending<E: Engine>(ground: &Ground<E>, code: i64) -> evenkeel::model::spec::ContainerSpec {
     let mut spec = ground.spec();
@@ -221,4 +242,18 @@ pub async fn a_health_check_is_told<E: Engine>(ground: &Ground<E>) {
     let probed =
         ground.engine.exec(&id, &words(&["/fixture", "probe"]), Duration::from_secs(10)).await.unwrap();
     assert_eq!(probed.code, Some(0));
+}
+
+pub async fn a_health_check_that_fails_tells_its_output<E: Engine>(ground: &Ground<E>) {
+    let mut spec = ground.spec();
+    let test = Some(HealthTest::Exec(words(&["/fixture", "fail", "no\u{1b}[31m database"])));
+    let interval = Some(Duration::from_millis(200));
+    spec.healthcheck = Some(Healthcheck { test, interval, retries: Some(1), ..Healthcheck::default() });
+    let id = ground.create("web", spec).await;
+    let never = Behaviour { healthy_after: Duration::MAX, commands: commands(), ..Behaviour::default() };
+    ground.behaves(&ground.container_name("web"), never);
+    assert_eq!(ground.inspect(&id).await.state.health_output, "");
+    ground.engine.start_container(&id).await.unwrap();
+    let live = ground.until(&id, |live| live.state.health == Some(Health::Unhealthy)).await;
+    assert_eq!(live.state.health_output, "no database");
 }

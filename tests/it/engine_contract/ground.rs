@@ -65,7 +65,7 @@ fn defaults(seed: &str, image: &TestImage) -> LiveImage {
     }
 }
 
-fn commands() -> BTreeMap<Vec<String>, Reply> {
+pub fn commands() -> BTreeMap<Vec<String>, Reply> {
     let command = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let reply =
         |code, output: &str, ms| Reply { code, output: output.to_owned(), takes: Duration::from_millis(ms) };
@@ -73,6 +73,10 @@ fn commands() -> BTreeMap<Vec<String>, Reply> {
         (command("/fixture exit 3"), reply(3, "", 0)),
         (command("/fixture say \u{1b}[31mred"), reply(0, "\u{1b}[31mred\n", 0)),
         (command("/fixture sleep 60000"), reply(0, "", 60_000)),
+        (
+            ["/fixture", "fail", "no\u{1b}[31m database"].map(str::to_owned).to_vec(),
+            reply(1, "no\u{1b}[31m database\n", 0),
+        ),
     ]
     .into()
 }

@@ -53,6 +53,32 @@ pub async fn the_last_lines_of_a_log_are_read<E: Engine>(ground: &Ground<E>) {
     assert_eq!(found, ["two", "three 3"]);
 }
 
+pub async fn a_log_is_followed_from_the_start_of_its_run<E: Engine>(ground: &Ground<E>) {
+    let mut spec = ground.spec();
+    spec.command = Some(words(&["serve", "--say", "one", "--later", "400", "two\u{1b}[0m"]));
+    let id = ground.create("web", spec).await;
+    let later = vec![(Duration::from_millis(400), "two\u{1b}[0m".to_owned())];
+    let writes = vec!["one".to_owned()];
+    let behaviour = Behaviour { writes, writes_later: later, ..Behaviour::default() };
+    ground.behaves(&ground.container_name("web"), behaviour);
+    let next = async |lines: &mut futures_util::stream::BoxStream<'static, Result<String, EngineError>>| {
+        tokio::time::timeout(LONG, lines.next()).await.unwrap().transpose().unwrap()
+    };
+    // Of the second run nothing is told that the first one wrote, though it wrote the same.
+    for _ in 0..2 {
+        ground.engine.start_container(&id).await.unwrap();
+        let mut lines = ground.engine.follow_log(&id);
+        assert_eq!(next(&mut lines).await.as_deref(), Some("one"));
+        assert_eq!(next(&mut lines).await.as_deref(), Some("two"));
+        let stop = ground.engine.stop_container(&id, None);
+        let (end, stopped) = tokio::join!(next(&mut lines), stop);
+        assert_eq!((end, stopped), (None, Ok(())), "the stream ends with the run");
+    }
+    ground.engine.remove_container(&id).await.unwrap();
+    let gone = ground.engine.follow_log(&id).next().await;
+    assert!(matches!(gone, Some(Err(EngineError::NotFound { .. }))), "{gone:?}");
+}
+
 pub async fn events_arrive<E: Engine>(ground: &Ground<E>) {
     let mut events = ground.engine.events();
     // Nobody has polled the stream yet; what happens from here on must be told nevertheless.

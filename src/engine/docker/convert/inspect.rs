@@ -12,6 +12,7 @@ use super::networks::{Joined, joined};
 use super::{
     Unreadable, devices, filled, health, key_and_value, limit, limits, mounts, namespaces, ports, sorted,
 };
+use crate::engine::clean::clean;
 use crate::model::label;
 use crate::model::live::{ContainerState, Health, LiveContainer, Status};
 use crate::model::name::ContainerId;
@@ -30,7 +31,12 @@ pub(in crate::engine::docker) fn container(
     let config = answer.config.ok_or("the answer has no configuration")?;
     let host = answer.host_config.ok_or("the answer has no host configuration")?;
     let labels = sorted(config.labels.clone());
-    let endpoints = answer.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let (endpoints, bound) = match answer.network_settings {
+        Some(settings) => {
+            (settings.networks.unwrap_or_default(), ports::bound(settings.ports.unwrap_or_default()))
+        }
+        None => Default::default(),
+    };
     let namespaces = namespaces::from_api(&host)?;
     let Joined { networks, addresses, endpoints } = joined(endpoints, &id, host.network_mode.as_deref())?;
     let mut spec = spec(config, &host)?;
@@ -50,6 +56,7 @@ pub(in crate::engine::docker) fn container(
         spec,
         addresses,
         endpoints,
+        bound,
     })
 }
 
@@ -73,6 +80,10 @@ fn state(state: ApiState, restarts: Option<i64>) -> ContainerState {
         Some(ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::REMOVING) => Status::Dead,
         Some(ContainerStateStatusEnum::CREATED | ContainerStateStatusEnum::EMPTY) | None => Status::Created,
     };
+    let probes = state.health.as_ref().and_then(|health| health.log.as_ref());
+    let last_probe = probes.and_then(|log| log.last()).filter(|probe| probe.exit_code != Some(0));
+    let health_output =
+        last_probe.and_then(|probe| probe.output.as_deref()).map(one_line).unwrap_or_default();
     let health = state.health.and_then(|health| match health.status? {
         HealthStatusEnum::STARTING => Some(Health::Starting),
         HealthStatusEnum::HEALTHY => Some(Health::Healthy),
@@ -82,7 +93,15 @@ fn state(state: ApiState, restarts: Option<i64>) -> ContainerState {
     // Go's zero time means never.
     let started_at = filled(state.started_at).filter(|time| !time.starts_with("0001-")).unwrap_or_default();
     let restarts = restarts.and_then(|restarts| u32::try_from(restarts).ok()).unwrap_or_default();
-    ContainerState { status, restarts, started_at, health }
+    ContainerState { status, restarts, started_at, health, health_output }
+}
+
+/// Most characters of the output of a health check that are kept.
+const HEALTH_OUTPUT_CHARS: usize = 500;
+
+fn one_line(output: &str) -> String {
+    let lines: Vec<String> = output.trim().lines().map(clean).collect();
+    lines.join(" ").chars().take(HEALTH_OUTPUT_CHARS).collect()
 }
 
 /// Everything but networks and mounts. Texts came from outside of the repository as far as we know here, so they

@@ -1,7 +1,7 @@
 //! Published and exposed ports.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bollard::models::{PortBinding, PortMap, PortSummary, PortSummaryTypeEnum};
 
@@ -69,6 +69,27 @@ pub(super) fn held(ports: Vec<PortSummary>) -> BTreeSet<PublishedPort> {
     ports.into_iter().filter_map(held_port).collect()
 }
 
+/// The ports of the host that lead to a container, from the answer to an inspect. One that is open on every address is
+/// told without one, also where Docker tells it twice.
+pub(super) fn bound(bindings: PortMap) -> BTreeSet<PublishedPort> {
+    let mut ports = BTreeSet::new();
+    for (port, bindings) in bindings {
+        let Ok(container) = container_port(&port) else { continue };
+        for PortBinding { host_ip, host_port: number } in bindings.into_iter().flatten() {
+            let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
+            let host_ip = filled(host_ip).and_then(|ip| ip.parse::<IpAddr>().ok());
+            let host_ip = host_ip.filter(|ip| *ip != IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            ports.insert(PublishedPort { container, host_ip, host: HostPort::One(number) });
+        }
+    }
+    let on_every = |port: &PublishedPort| PublishedPort { host_ip: None, ..port.clone() };
+    let both = |port: &PublishedPort| port.host_ip.is_some_and(|ip| ip.is_unspecified());
+    let told_twice: Vec<_> =
+        ports.iter().filter(|port| both(port) && ports.contains(&on_every(port))).cloned().collect();
+    ports.retain(|port| !told_twice.contains(port));
+    ports
+}
+
 fn held_port(port: PortSummary) -> Option<PublishedPort> {
     let protocol = match port.typ? {
         PortSummaryTypeEnum::UDP => Protocol::Udp,
@@ -94,6 +115,22 @@ mod tests {
         };
         let ports = held(vec![port("0.0.0.0", Some(8080)), port("::", Some(8080)), port("", None)]);
         assert_eq!(ports.iter().map(ToString::to_string).collect::<Vec<_>>(), ["8080:80/tcp"]);
+    }
+
+    #[test]
+    fn a_port_that_is_bound_on_every_address_is_told_once() {
+        let binding = |ip: &str, port: &str| PortBinding {
+            host_ip: Some(ip.to_owned()),
+            host_port: Some(port.to_owned()),
+        };
+        let bindings: PortMap = [
+            ("80/tcp".to_owned(), Some(vec![binding("0.0.0.0", "8080"), binding("::", "8080")])),
+            ("81/tcp".to_owned(), Some(vec![binding("::", "8081"), binding("127.0.0.1", "8082")])),
+            ("82/tcp".to_owned(), None),
+        ]
+        .into();
+        let shown: Vec<_> = bound(bindings).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["8080:80/tcp", "127.0.0.1:8082:81/tcp", "[::]:8081:81/tcp"]);
     }
 
     #[test]
