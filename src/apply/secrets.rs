@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::desired::{Gate, Probe};
 use crate::model::live::Live;
 use crate::model::spec::{ContainerSpec, HealthTest};
 use crate::model::text::{REDACTED, Text};
@@ -23,6 +24,7 @@ impl Secrets {
         for step in &plan.steps {
             match &step.action {
                 Action::Create { spec, .. } => secrets.add(spec),
+                Action::Await { gate, .. } => secrets = secrets.with_gate(gate),
                 Action::Grant { place, grant } if place.sensitive => {
                     // What is no text is in no log either.
                     secrets.add_text(std::str::from_utf8(grant.content.expose()).unwrap_or_default());
@@ -40,6 +42,20 @@ impl Secrets {
             secrets.add(&container.spec);
         }
         secrets
+    }
+
+    /// These, and what a gate sends and looks for.
+    pub(super) fn with_gate(mut self, gate: &Gate) -> Self {
+        let texts = gate.probes.iter().flat_map(Probe::texts);
+        for text in texts.filter(|text| text.is_sensitive()) {
+            let text = text.expose();
+            self.add_text(text);
+            // Of `Bearer abc` and `/health?token=abc`, `abc` alone may be in what comes back.
+            let values =
+                text.split(['?', '&']).filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
+            values.chain(text.split_whitespace().skip(1)).for_each(|part| self.add_text(part));
+        }
+        self
     }
 
     fn add(&mut self, spec: &ContainerSpec) {
@@ -83,6 +99,20 @@ fn password_of_url(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::desired::HttpProbe;
+
+    #[test]
+    fn what_a_gate_sends_is_struck_with_and_without_what_is_around_it() {
+        let mut http = HttpProbe::get(80, "/");
+        http.path = Text::sensitive("/health?token=hunter22&full=1");
+        http.headers.insert("authorization".into(), Text::sensitive("Bearer hunter33"));
+        http.headers.insert("x-plain".into(), Text::plain("in the open"));
+        let gate = Gate { probes: vec![Probe::Http(http)], ..Gate::default() };
+        let secrets = Secrets::default().with_gate(&gate);
+        let line = "GET /health?token=hunter22&full=1, hunter22 and hunter33 at /health in the open";
+        let struck = "GET (sensitive), (sensitive) and (sensitive) at /health in the open";
+        assert_eq!(secrets.strike(line), struck);
+    }
 
     #[test]
     fn sensitive_values_are_struck_and_others_stay() {

@@ -10,10 +10,11 @@ use super::gate::probe::Prober;
 use super::gate::wait::Watch;
 use super::gate::{GateFailure, Waited, wait};
 use super::ledger::watch::OpenWatch;
+use super::secrets::Secrets;
 use crate::engine::observe::observe;
 use crate::engine::{Engine, EngineError};
 use crate::model::adopted::Adopted;
-use crate::model::desired::{Expect, Gate};
+use crate::model::desired::{Expect, Gate, Probe};
 use crate::model::live::{Health, LiveContainer, Status};
 use crate::model::name::{Instance, ServiceName, StackName};
 use crate::plan::LastApplied;
@@ -104,15 +105,17 @@ pub(super) async fn look<E: Engine>(
             return Ok(Some((instance.clone(), failure)));
         }
         let gate = soak.gates.get(&instance.service);
-        let asks = gate.filter(|gate| gate.http.is_some() || gate.tcp.is_some());
+        let asks = gate.filter(|gate| gate.probes.iter().any(Probe::is_repeatable));
         asked.extend(
             asks.filter(|_| watched.expect == Expect::Running).map(|gate| (instance, container, gate)),
         );
     }
     for (instance, container, gate) in asked {
-        let gate = Gate { deadline: Some(GATE_WITHIN), stable_for: Some(Duration::ZERO), ..gate.clone() };
+        let secrets = Secrets::default().with_live(&live).with_gate(gate);
+        let strike = |text: &str| secrets.strike(text);
+        let gate = again(gate);
         let halt = CancellationToken::new();
-        let watch = Watch { container, gate: &gate, prober: soak.prober, halt: &halt };
+        let watch = Watch { container, gate: &gate, prober: soak.prober, strike: &strike, halt: &halt };
         match wait(engine, watch, |_, _| {}).await {
             Waited::Failed(GateFailure::Gone) | Waited::Passed | Waited::Halted => {}
             Waited::Failed(failure) => return Ok(Some((instance.clone(), SoakFailure::Gate(failure)))),
@@ -120,6 +123,13 @@ pub(super) async fn look<E: Engine>(
         }
     }
     Ok(None)
+}
+
+/// The part of a gate that can be asked of a container that has run for long.
+fn again(gate: &Gate) -> Gate {
+    let probes = gate.probes.iter().filter(|probe| probe.is_repeatable()).cloned().collect();
+    let (stable_for, deadline) = (Some(Duration::ZERO), Some(GATE_WITHIN));
+    Gate { expect: gate.expect, probes, stable_for, deadline }
 }
 
 #[cfg(test)]

@@ -339,7 +339,9 @@ impl<E: Engine> Site<'_, E> {
 
     async fn wait_for(&self, instance: &Instance, target: &Target, gate: &Gate) -> Result<(), StepError> {
         let id = self.resolve(target)?;
-        let watch = Watch { container: &id, gate, prober: self.tools.prober, halt: &self.halt };
+        let strike = |text: &str| self.secrets.strike(text);
+        let (prober, halt) = (self.tools.prober, &self.halt);
+        let watch = Watch { container: &id, gate, prober, strike: &strike, halt };
         let name = self.names.of_instance(instance);
         let waited = wait(self.engine, watch, |waiting, since| {
             let for_what = waiting.to_string();

@@ -109,7 +109,7 @@ pub(crate) fn inherit(problems: &mut Problems, file: &mut Map) {
         if let Some(own) = service.get_mut("x-evenkeel") {
             let mut own_value = std::mem::replace(own, defaults.clone());
             widen(&mut own_value, &defaults);
-            merge::over(own, own_value);
+            merge::merge(own, own_value, &merge::OWN, merge::Tags::Settled);
         } else {
             let key = Key { text: "x-evenkeel".to_owned(), span: defaults.span };
             service.entries.push(Entry { key, value: defaults.clone() });

@@ -192,11 +192,22 @@ pub(crate) const EVENKEEL: Keys = Keys {
 
 /// `x-evenkeel.gate`
 pub(crate) const GATE: Keys =
-    Keys { of: "a gate", known: &["http", "tcp", "stable_for", "deadline"], later: &[] };
+    Keys { of: "a gate", known: &["http", "tcp", "exec", "log", "stable_for", "deadline"], later: &[] };
 
 /// `x-evenkeel.gate.http`
-pub(crate) const HTTP_GATE: Keys =
-    Keys { of: "an HTTP gate", known: &["url", "status", "json", "within"], later: &[] };
+pub(crate) const HTTP_GATE: Keys = Keys {
+    of: "an HTTP gate",
+    known: &["url", "method", "headers", "status", "expect_headers", "json", "redirects", "within"],
+    later: &[],
+};
+
+/// `x-evenkeel.gate.exec`
+pub(crate) const EXEC_GATE: Keys =
+    Keys { of: "the command of a gate", known: &["command", "within"], later: &[] };
+
+/// `x-evenkeel.gate.log`
+pub(crate) const LOG_GATE: Keys =
+    Keys { of: "the log line of a gate", known: &["line", "regex"], later: &[] };
 
 /// `evenkeel.yaml`
 pub(crate) const PROJECT: Keys = Keys { of: "evenkeel.yaml", known: &["project", "tiers"], later: &[] };
@@ -224,6 +235,8 @@ pub(crate) fn own_paths() -> Vec<String> {
         ("services.*.x-evenkeel.", &EVENKEEL),
         ("services.*.x-evenkeel.gate.", &GATE),
         ("services.*.x-evenkeel.gate.http.", &HTTP_GATE),
+        ("services.*.x-evenkeel.gate.exec.", &EXEC_GATE),
+        ("services.*.x-evenkeel.gate.log.", &LOG_GATE),
         ("evenkeel.yaml:", &PROJECT),
         ("environment.yaml:", &ENVIRONMENT),
     ] {

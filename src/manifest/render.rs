@@ -3,6 +3,7 @@
 //! It is written from [`Desired`](crate::model::desired::Desired) itself, so it shows what is deployed and not what was read. What is sensitive is
 //! shown as `(sensitive)`; everything that Compose cannot say is under `x-evenkeel`.
 
+mod gate;
 mod grants;
 mod parts;
 mod machine;
@@ -15,7 +16,7 @@ use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
 use super::{Resolved, units};
-use crate::model::desired::{Condition, Desired, Gate, Prune, Service};
+use crate::model::desired::{Condition, Desired, Prune, Service};
 use crate::model::image::PullPolicy;
 use crate::model::name::{NetworkName, VolumeName};
 use crate::model::policy::Rollback;
@@ -146,7 +147,7 @@ fn service(names: &Names<'_>, service: &Service) -> Mapping {
         container_name,
         replicas,
         depends_on,
-        gate,
+        gate: behind,
         drift,
         rollback,
         watch,
@@ -157,7 +158,7 @@ fn service(names: &Names<'_>, service: &Service) -> Mapping {
     let mut out = Out::default();
     let mut own = Out::default();
     own.put("tier", tier.as_str());
-    own.part("gate", written_gate(gate));
+    own.part("gate", gate::written(behind));
     let mut rules = Out::default();
     for (path, treatment) in drift.rules() {
         rules.put(path, treatment.word());
@@ -196,26 +197,6 @@ fn service(names: &Names<'_>, service: &Service) -> Mapping {
     out.part("depends_on", waits);
     container(names, spec, &mut out);
     out.0
-}
-
-fn written_gate(gate: &Gate) -> Out {
-    // What a service is expected to do follows from who waits for it, so it isn't written.
-    let Gate { expect: _, http, tcp, stable_for, deadline } = gate;
-    let mut out = Out::default();
-    if let Some(http) = http {
-        let mut part = Out::default();
-        part.put("url", format!("http://localhost:{}{}", http.port, http.path));
-        part.put("status", http.status);
-        part.map("json", &http.json);
-        part.duration("within", http.within);
-        out.part("http", part);
-    }
-    if let Some(port) = tcp {
-        out.put("tcp", *port);
-    }
-    out.duration("stable_for", *stable_for);
-    out.duration("deadline", *deadline);
-    out
 }
 
 fn container(names: &Names<'_>, spec: &ContainerSpec, out: &mut Out) {

@@ -13,6 +13,10 @@ use super::place::HostSelector;
 use super::policy::{Drift, Rollback};
 use super::spec::{ContainerSpec, ContentDigest, NetworkSpec, Peer, VolumeSpec};
 
+mod gate;
+
+pub use gate::{ExecProbe, Expect, Gate, HttpProbe, LogProbe, Method, Pattern, Probe, Statuses};
+
 /// The keys of services into which values went that only a host knows.
 pub type FromOutside = BTreeMap<ServiceName, BTreeSet<String>>;
 
@@ -144,47 +148,6 @@ pub enum Condition {
     Healthy,
     /// `service_completed_successfully`: its process ended with 0.
     Completed,
-}
-
-/// What must hold before a started service counts as up. All parts must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Gate {
-    /// Whether the process is to stay or to end with 0.
-    pub expect: Expect,
-    /// An HTTP request that must be answered as described.
-    pub http: Option<HttpGate>,
-    /// A port of the container that must accept connections.
-    pub tcp: Option<u16>,
-    /// How long the container must have been running without a restart. Absent: 2 s where nothing else is asked,
-    /// else no time.
-    pub stable_for: Option<Duration>,
-    /// After so long without having passed, the gate has failed. Absent: 5 min.
-    pub deadline: Option<Duration>,
-}
-
-/// What the process of a service is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Expect {
-    /// It runs until it is stopped.
-    #[default]
-    Running,
-    /// It does its work once and ends with 0. Some other service waits for that.
-    Completed,
-}
-
-/// An HTTP request that the agent makes to the container and how it must be answered. Redirects are not followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpGate {
-    /// Port of the container.
-    pub port: u16,
-    /// Path and query, beginning with a slash.
-    pub path: String,
-    /// The status wanted.
-    pub status: u16,
-    /// Top-level fields that the JSON body must have, with their values as text.
-    pub json: BTreeMap<String, String>,
-    /// Longest time of one request, until the whole answer has come. Absent: 5 s.
-    pub within: Option<Duration>,
 }
 
 /// A file or folder of the repository.

@@ -25,6 +25,7 @@ mod bare_files;
 mod deploys;
 mod drift;
 mod failures;
+mod gates;
 mod grants;
 mod kept_plans;
 mod registry;

@@ -1,15 +1,19 @@
 //! Decides whether a container that was just started may be trusted.
 //!
 //! [`judge`] is pure: it looks at what was seen so far and never waits. [`wait()`] sees and waits and decides nothing.
-//! A gate that hasn't passed by its deadline has failed; there is no third ending.
+//! A gate that hasn't passed by its deadline has failed; there is no third ending. What gives it its deadline anew is said
+//! in one place, [`progress`].
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::desired::{Expect, Gate, HttpGate};
+use crate::model::desired::{Expect, Gate};
 use crate::model::live::{Health, Status};
-use crate::model::spec::{HealthTest, Healthcheck};
+use crate::model::spec::{HealthTest, Healthcheck, PublishedPort};
 
+mod ask;
+mod http;
+mod ports;
 pub mod probe;
 pub mod wait;
 
@@ -21,11 +25,19 @@ pub const DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// How long a container must run where nothing else is asked of it.
 pub const STABLE_FOR: Duration = Duration::from_secs(2);
 
+/// However much goes forward, a gate ends after so many deadlines.
+const DEADLINES_MAX: u32 = 3;
+
+/// Docker binds ports before it starts the process. It has this time to tell of it.
+const BOUND_WITHIN: Duration = Duration::from_secs(2);
+
 /// What was seen of a container since its gate began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Time since the gate began, which is right after the container was started.
     pub since_start: Duration,
+    /// Time since the last [`progress`], or since the gate began.
+    pub since_progress: Duration,
     /// Its status; absent if it isn't there any more.
     pub status: Option<Status>,
     /// How long it has been seen running without a restart.
@@ -34,12 +46,17 @@ pub struct Seen {
     pub restarts: u32,
     /// What Docker's own health check says; absent where there is none.
     pub health: Option<Health>,
+    /// What Docker's own health check wrote when it last failed.
+    pub health_output: String,
     /// How the container's health check went when it was run for the gate.
     pub check: Probed,
-    /// How the HTTP request went.
-    pub http: Probed,
-    /// How the connection went.
-    pub tcp: Probed,
+    /// How the probes of the gate went, in its order.
+    pub probes: Vec<Probed>,
+    /// The ports that were to be published and are not.
+    pub unbound: Vec<PublishedPort>,
+    /// Whether the host passes on connections to its published ports. Only what is known to be wrong counts: nobody may
+    /// listen there by intent.
+    pub ports: Probed,
 }
 
 /// How a probe went. One that has passed stays passed.
@@ -83,15 +100,10 @@ pub enum WaitingFor {
     Completed,
     /// Its own health check.
     Health,
-    /// The answer to an HTTP request.
-    Http {
-        /// Port of the container.
-        port: u16,
-        /// Path and query.
-        path: String,
-    },
-    /// A port that accepts connections.
-    Tcp(u16),
+    /// A probe of its gate, by its words.
+    Probe(String),
+    /// Its published ports.
+    Ports,
     /// That it has run for so long.
     Stable(Duration),
 }
@@ -102,8 +114,8 @@ impl fmt::Display for WaitingFor {
             Self::Running => f.pad("it to run"),
             Self::Completed => f.pad("it to complete"),
             Self::Health => f.pad("its health check"),
-            Self::Http { port, path } => f.pad(&format!("http :{port}{path}")),
-            Self::Tcp(port) => f.pad(&format!("port {port}")),
+            Self::Probe(what) => f.pad(what),
+            Self::Ports => f.pad("its published ports"),
             Self::Stable(time) => f.pad(&format!("{} s without a restart", time.as_secs_f32())),
         }
     }
@@ -143,7 +155,7 @@ pub enum GateFailure {
         /// Why the last probe failed, as far as known.
         last: Option<String>,
     },
-    /// The deadline has passed.
+    /// The deadline has passed without any progress.
     #[error("still waiting for {waiting} after {} s{}", within.as_secs_f32(), last_words(last.as_deref()))]
     Deadline {
         /// The deadline.
@@ -153,12 +165,41 @@ pub enum GateFailure {
         /// Why the last probe failed, as far as known.
         last: Option<String>,
     },
+    /// It went forward again and again, and came to no end.
+    #[error("still waiting for {waiting} after {} s in all{}", within.as_secs_f32(), last_words(last.as_deref()))]
+    Endless {
+        /// The longest time of the gate.
+        within: Duration,
+        /// What had not passed.
+        waiting: WaitingFor,
+        /// Why the last probe failed, as far as known.
+        last: Option<String>,
+    },
+    /// Docker runs it and has not bound all of its ports.
+    #[error(
+        "Docker has not bound {}: is it only in networks that are `internal` or publish nothing?",
+        listed(ports)
+    )]
+    NotBound {
+        /// Those that are missing.
+        ports: Vec<PublishedPort>,
+    },
     /// A probe has nowhere to go.
     #[error("port {port} can't be asked: the container has no address of its own on this host")]
     NoAddress {
         /// Port of the container.
         port: u16,
     },
+    /// A probe of the log can't see it.
+    #[error("its log can't be read: {why}")]
+    NoLog {
+        /// What the engine said.
+        why: String,
+    },
+}
+
+fn listed(ports: &[PublishedPort]) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn last_words(last: Option<&str>) -> String {
@@ -171,27 +212,49 @@ fn last_words(last: Option<&str>) -> String {
 /// - What can't pass any more fails at once, not at the deadline.
 /// - Every wait ends: with the time passing and nothing else, `Waiting` becomes `Failed`.
 pub fn judge(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Verdict {
-    // Exhaustive on purpose: a new field of `Gate` must be thought about here.
-    let Gate { expect, http, tcp, stable_for, deadline } = gate;
-    let waiting = match ended(*expect, seen) {
+    let waiting = match ended(gate.expect, seen) {
         Some(verdict @ (Verdict::Passed | Verdict::Failed(_))) => return verdict,
         Some(Verdict::Waiting(waiting)) => waiting,
-        None => match pending(http.as_ref(), *tcp, (*stable_for, health), seen) {
+        None if !seen.unbound.is_empty() && BOUND_WITHIN <= seen.running_for => {
+            return Verdict::Failed(GateFailure::NotBound { ports: seen.unbound.clone() });
+        }
+        None => match pending(gate, health, seen) {
             Some(waiting) => waiting,
             None => return Verdict::Passed,
         },
     };
-    let deadline = deadline.unwrap_or(DEADLINE);
+    let last = last_of(&waiting, gate, seen);
+    let deadline = gate.deadline.unwrap_or(DEADLINE);
     if let (WaitingFor::Health, Some(within)) = (&waiting, budget(health))
         && within <= seen.since_start
     {
-        return Verdict::Failed(GateFailure::NeverHealthy { within, last: last_of(&waiting, seen) });
+        return Verdict::Failed(GateFailure::NeverHealthy { within, last });
     }
-    if deadline <= seen.since_start {
-        let last = last_of(&waiting, seen);
+    if deadline <= seen.since_progress {
         return Verdict::Failed(GateFailure::Deadline { within: deadline, waiting, last });
     }
+    let within = limit(gate);
+    if within <= seen.since_start {
+        return Verdict::Failed(GateFailure::Endless { within, waiting, last });
+    }
     Verdict::Waiting(waiting)
+}
+
+/// How far a container has come. One that comes further than it ever was has its deadline anew: it runs, its health check
+/// is good, one probe more has passed. What it writes is no progress, for who fails for ever often says so for ever.
+pub fn progress(seen: &Seen) -> usize {
+    let runs = seen.status == Some(Status::Running);
+    let probes = seen.probes.iter().filter(|probed| **probed == Probed::Passed).count();
+    usize::from(runs) + usize::from(is_healthy(seen)) + probes
+}
+
+/// The longest time of a gate, whatever happens.
+pub fn limit(gate: &Gate) -> Duration {
+    gate.deadline.unwrap_or(DEADLINE).saturating_mul(DEADLINES_MAX)
+}
+
+fn is_healthy(seen: &Seen) -> bool {
+    seen.check == Probed::Passed || seen.health == Some(Health::Healthy)
 }
 
 /// What the status alone says; nothing if the container runs as it should.
@@ -213,45 +276,57 @@ fn ended(expect: Expect, seen: &Seen) -> Option<Verdict> {
         }
         (Status::Created | Status::Paused, Expect::Running) => Some(Verdict::Waiting(WaitingFor::Running)),
         (Status::Running, Expect::Running) => match seen.health {
-            Some(Health::Unhealthy) => {
-                failed(GateFailure::Unhealthy { last: seen.check.last().map(str::to_owned) })
-            }
+            Some(Health::Unhealthy) => failed(GateFailure::Unhealthy { last: last_check(seen) }),
             Some(Health::Healthy | Health::Starting) | None => None,
         },
     }
 }
 
 /// The first thing that a running container still has to show.
-fn pending(
-    http: Option<&HttpGate>,
-    tcp: Option<u16>,
-    (stable_for, health): (Option<Duration>, Option<&Healthcheck>),
-    seen: &Seen,
-) -> Option<WaitingFor> {
+fn pending(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Option<WaitingFor> {
+    // Exhaustive on purpose: a new field of `Gate` must be thought about here.
+    let Gate { expect: _, probes: asked, stable_for, deadline: _ } = gate;
     let has_check = probes(health).is_some();
-    let is_healthy = seen.check == Probed::Passed || seen.health == Some(Health::Healthy);
-    if has_check && !is_healthy {
+    if !seen.unbound.is_empty() {
+        return Some(WaitingFor::Ports);
+    }
+    if has_check && !is_healthy(seen) {
         return Some(WaitingFor::Health);
     }
-    if let Some(http) = http.filter(|_| seen.http != Probed::Passed) {
-        return Some(WaitingFor::Http { port: http.port, path: http.path.clone() });
+    let open = |at: &usize| seen.probes.get(*at) != Some(&Probed::Passed);
+    if let Some(probe) = (0..asked.len()).find(open).and_then(|at| asked.get(at)) {
+        return Some(WaitingFor::Probe(probe.to_string()));
     }
-    if let Some(port) = tcp.filter(|_| seen.tcp != Probed::Passed) {
-        return Some(WaitingFor::Tcp(port));
-    }
-    let asks_nothing = !has_check && http.is_none() && tcp.is_none();
+    let asks_nothing = !has_check && asked.is_empty();
     let stable_for = stable_for.unwrap_or(if asks_nothing { STABLE_FOR } else { Duration::ZERO });
-    (seen.running_for < stable_for).then_some(WaitingFor::Stable(stable_for))
+    if seen.running_for < stable_for {
+        return Some(WaitingFor::Stable(stable_for));
+    }
+    // Last, so that whoever listens does so by now.
+    matches!(seen.ports, Probed::Failed(_)).then_some(WaitingFor::Ports)
 }
 
-fn last_of(waiting: &WaitingFor, seen: &Seen) -> Option<String> {
-    let probed = match waiting {
-        WaitingFor::Health => &seen.check,
-        WaitingFor::Http { .. } => &seen.http,
-        WaitingFor::Tcp(_) => &seen.tcp,
-        WaitingFor::Running | WaitingFor::Completed | WaitingFor::Stable(_) => return None,
-    };
-    probed.last().map(str::to_owned)
+/// Why what is waited for has not passed, as far as known.
+fn last_of(waiting: &WaitingFor, gate: &Gate, seen: &Seen) -> Option<String> {
+    match waiting {
+        WaitingFor::Health => last_check(seen),
+        WaitingFor::Probe(what) => {
+            let found = gate
+                .probes
+                .iter()
+                .zip(&seen.probes)
+                .find(|(probe, probed)| **probed != Probed::Passed && probe.to_string() == *what);
+            found.and_then(|(_, probed)| probed.last()).map(str::to_owned)
+        }
+        WaitingFor::Ports => seen.ports.last().map(str::to_owned),
+        WaitingFor::Running | WaitingFor::Completed | WaitingFor::Stable(_) => None,
+    }
+}
+
+/// Why the health check last failed, by our own word or Docker's.
+fn last_check(seen: &Seen) -> Option<String> {
+    let said = || Some(seen.health_output.clone()).filter(|output| !output.is_empty());
+    seen.check.last().map(str::to_owned).or_else(said)
 }
 
 /// The command of a health check, if it has one.

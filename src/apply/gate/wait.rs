@@ -1,34 +1,33 @@
 //! Looks at a container again and again until its gate is decided.
 //!
 //! Docker itself probes once in an interval, which may be half a minute. Here the same command is run right after the
-//! start and at short growing times after that, so that a service is known to be ready soon after it is.
+//! start and at short growing times after that, and so is all else that the gate asks, so that a service is known to be
+//! ready soon after it is.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::probe::{Prober, check_answer};
-use super::{DEADLINE, GateFailure, Probed, Seen, Verdict, WaitingFor, judge, probe_timeout, probes};
+use super::probe::Prober;
+use super::{
+    DEADLINE, GateFailure, Probed, Seen, Verdict, WaitingFor, ask, judge, ports, probe_timeout, probes,
+    progress,
+};
 use crate::engine::{Engine, EngineError};
 use crate::model::desired::{Expect, Gate};
-use crate::model::live::{LiveContainer, Status};
+use crate::model::live::{ContainerState, LiveContainer, Status};
 use crate::model::name::ContainerId;
-use crate::model::spec::{HealthTest, Namespace, Peer};
-use crate::model::text::Text;
+use crate::model::spec::{HealthTest, Healthcheck};
 
 /// Time between the first two looks.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 /// Longest time between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Longest time of one HTTP request where the gate names none.
-const HTTP_WITHIN: Duration = Duration::from_secs(5);
-
-/// Longest time of one connection.
-const TCP_WITHIN: Duration = Duration::from_secs(1);
 
 /// How a wait ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +51,8 @@ pub struct Watch<'a> {
     pub gate: &'a Gate,
     /// Asks over the network.
     pub prober: &'a dyn Prober,
+    /// Takes out of what a container said whatever must not be shown.
+    pub strike: &'a (dyn Fn(&str) -> String + Send + Sync),
     /// Ends the wait from outside.
     pub halt: &'a CancellationToken,
 }
@@ -72,195 +73,250 @@ async fn look_until_decided<E: Engine>(
     watch: Watch<'_>,
     tell: impl Fn(&WaitingFor, Duration),
 ) -> Waited {
-    let start = Instant::now();
     let deadline = watch.gate.deadline.unwrap_or(DEADLINE);
-    let mut view = View::new(start);
+    let mut view = View::new(watch);
+    let mut asked = Asked::new(engine, watch);
     let mut pause = FIRST_PAUSE;
     loop {
         match engine.inspect_container(watch.container).await {
-            Ok(container) => view.take(Some(container)),
-            Err(EngineError::NotFound { .. }) => view.take(None),
-            Err(error) if error.is_transient() && start.elapsed() < deadline => {
-                pause_for(&mut pause).await;
+            Ok(container) => {
+                if view.take(container) {
+                    asked.begin_anew(&view);
+                }
+            }
+            Err(EngineError::NotFound { .. }) => view.take_nothing(),
+            Err(error) if error.is_transient() && view.since_progress() < deadline => {
+                time::sleep(longer(&mut pause)).await;
                 continue;
             }
             Err(error) => return Waited::Unseen(error),
         }
-        let health = view.container.as_ref().and_then(|container| container.spec.healthcheck.as_ref());
-        let waiting = match judge(watch.gate, health, &view.seen) {
+        if matches!(view.judged(), Verdict::Passed | Verdict::Waiting(WaitingFor::Ports)) {
+            // Last of all, when whoever listens does so.
+            view.try_ports(engine).await;
+        }
+        let waiting = match view.judged() {
             Verdict::Passed => return Waited::Passed,
             Verdict::Failed(failure) => return Waited::Failed(failure),
             Verdict::Waiting(waiting) => waiting,
         };
-        tell(&waiting, start.elapsed());
-        let left = deadline.saturating_sub(start.elapsed());
-        match probe(engine, watch, &mut view, left).await {
-            // Whether it still runs after the good answer is asked at once.
-            Ok(Asked::SomethingPassed) => {}
-            Ok(Asked::NothingNew) => pause_for(&mut pause).await,
-            Err(failure) => return Waited::Failed(failure),
+        tell(&waiting, view.seen.since_start);
+        if let Err(failure) = asked.until_something_passes(&mut view, longer(&mut pause)).await {
+            return Waited::Failed(failure);
         }
     }
 }
 
-async fn pause_for(pause: &mut Duration) {
-    time::sleep(*pause).await;
-    *pause = (*pause * 3 / 2).min(LONGEST_PAUSE);
+/// This pause; the next one is longer.
+fn longer(pause: &mut Duration) -> Duration {
+    let next = (*pause * 3 / 2).min(LONGEST_PAUSE);
+    std::mem::replace(pause, next)
 }
 
 /// The last look, and what is known from the ones before.
-struct View {
+struct View<'a> {
+    watch: Watch<'a>,
     start: Instant,
-    container: Option<LiveContainer>,
-    /// Since when it runs, which run that is by the engine's word, and how many restarts there had been.
+    container: Option<Arc<LiveContainer>>,
+    /// Since when it runs, and which run that is by the engine's word.
     run: Option<(Instant, String)>,
     restarts_before: Option<u32>,
+    /// The furthest that it ever came, and when it came there.
+    furthest: (usize, Instant),
     seen: Seen,
 }
 
-impl View {
-    fn new(start: Instant) -> Self {
+impl<'a> View<'a> {
+    fn new(watch: Watch<'a>) -> Self {
         let seen = Seen {
             since_start: Duration::ZERO,
+            since_progress: Duration::ZERO,
             status: None,
             running_for: Duration::ZERO,
             restarts: 0,
             health: None,
+            health_output: String::new(),
             check: Probed::NotYet,
-            http: Probed::NotYet,
-            tcp: Probed::NotYet,
+            probes: vec![Probed::NotYet; watch.gate.probes.len()],
+            unbound: Vec::new(),
+            ports: Probed::NotYet,
         };
-        Self { start, container: None, run: None, restarts_before: None, seen }
+        let start = Instant::now();
+        Self { watch, start, container: None, run: None, restarts_before: None, furthest: (0, start), seen }
     }
 
-    fn take(&mut self, container: Option<LiveContainer>) {
+    /// Takes a look in. Returns whether the container has begun another run.
+    fn take(&mut self, container: LiveContainer) -> bool {
         let now = Instant::now();
+        let ContainerState { status, restarts, started_at, health, health_output } = &container.state;
+        let before = *self.restarts_before.get_or_insert(*restarts);
+        self.seen.restarts = restarts.saturating_sub(before);
+        self.seen.health = *health;
+        self.seen.health_output = (self.watch.strike)(health_output);
+        self.seen.unbound = if *status == Status::Running { ports::unbound(&container) } else { Vec::new() };
+        let same_run = self.run.as_ref().is_some_and(|(_, known)| known == started_at);
+        let is_new = *status == Status::Running && !same_run;
+        if is_new {
+            // Another run by somebody's hand: what the one before had shown counts no more.
+            self.run = Some((now, started_at.clone()));
+            self.seen.check = Probed::NotYet;
+            self.seen.probes.fill(Probed::NotYet);
+            self.seen.ports = Probed::NotYet;
+        }
+        self.seen.status = Some(*status);
+        self.container = Some(Arc::new(container));
+        if self.seen.status != Some(Status::Running) {
+            self.run = None;
+        }
+        self.seen.running_for = self.run.as_ref().map_or(Duration::ZERO, |(since, _)| now - *since);
+        self.note_progress();
+        is_new
+    }
+
+    fn take_nothing(&mut self) {
+        (self.container, self.run, self.seen.status) = (None, None, None);
+        self.note_progress();
+    }
+
+    fn note_progress(&mut self) {
+        let now = Instant::now();
+        let reached = progress(&self.seen);
+        if reached > self.furthest.0 {
+            self.furthest = (reached, now);
+        }
         self.seen.since_start = now - self.start;
-        self.seen.status = container.as_ref().map(|container| container.state.status);
-        if let Some(LiveContainer { state, .. }) = &container {
-            let before = *self.restarts_before.get_or_insert(state.restarts);
-            self.seen.restarts = state.restarts.saturating_sub(before);
-            self.seen.health = state.health;
-            let same_run = self.run.as_ref().is_some_and(|(_, started_at)| *started_at == state.started_at);
-            match (state.status, same_run) {
-                (Status::Running, true) => {}
-                (Status::Running, false) => {
-                    // Another run by somebody's hand: what the one before had shown counts no more.
-                    self.run = Some((now, state.started_at.clone()));
-                    (self.seen.check, self.seen.http, self.seen.tcp) = Default::default();
+        self.seen.since_progress = now - self.furthest.1;
+    }
+
+    fn since_progress(&self) -> Duration {
+        self.furthest.1.elapsed()
+    }
+
+    fn health(&self) -> Option<&Healthcheck> {
+        self.container.as_ref()?.spec.healthcheck.as_ref()
+    }
+
+    fn judged(&self) -> Verdict {
+        judge(self.watch.gate, self.health(), &self.seen)
+    }
+
+    /// Notes an answer. What a container said is shown to people, so it is struck here, once for all.
+    fn note(&mut self, question: Question, answer: Probed) {
+        let answer = match answer {
+            Probed::Failed(why) => Probed::Failed((self.watch.strike)(&why)),
+            Probed::NotYet | Probed::Passed => answer,
+        };
+        match question {
+            Question::Check => self.seen.check = answer,
+            Question::Probe(at) => {
+                if let Some(slot) = self.seen.probes.get_mut(at) {
+                    *slot = answer;
                 }
-                (
-                    Status::Created
-                    | Status::Paused
-                    | Status::Restarting
-                    | Status::Exited { .. }
-                    | Status::Dead,
-                    _,
-                ) => self.run = None,
             }
-            self.seen.running_for = self.run.as_ref().map_or(Duration::ZERO, |(since, _)| now - *since);
         }
-        self.container = container;
+        self.note_progress();
+    }
+
+    async fn try_ports<E: Engine>(&mut self, engine: &E) {
+        if let (Some(container), Expect::Running) = (&self.container, self.watch.gate.expect) {
+            self.seen.ports = ask::published(engine, self.watch.prober, container).await;
+        }
     }
 }
 
-enum Asked {
-    SomethingPassed,
-    NothingNew,
+/// What is asked besides the look at the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// Its health check.
+    Check,
+    /// The probe of the gate at this place.
+    Probe(usize),
 }
 
-/// Where the ports of a container are: its own address, that of the container whose network it uses, or this host.
-async fn address<E: Engine>(engine: &E, container: &LiveContainer) -> Option<IpAddr> {
-    let own = |container: &LiveContainer| container.addresses.values().flatten().next().copied();
-    match &container.spec.namespaces.network {
-        Some(Namespace::Host) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        Some(Namespace::Of(Peer::Id(id))) => own(&engine.inspect_container(id).await.ok()?),
-        _ => own(container),
+/// An answer, and the pause before the next try.
+type Answer = (Question, Result<Probed, GateFailure>, Duration);
+
+/// The questions that are under way, each at its own pace, so that a slow one holds up no other.
+struct Asked<'a, E> {
+    engine: &'a E,
+    watch: Watch<'a>,
+    container: Option<Arc<LiveContainer>>,
+    under_way: FuturesUnordered<BoxFuture<'a, Answer>>,
+}
+
+impl<'a, E: Engine> Asked<'a, E> {
+    fn new(engine: &'a E, watch: Watch<'a>) -> Self {
+        Self { engine, watch, container: None, under_way: FuturesUnordered::new() }
+    }
+
+    /// Asks everything at once of a run that has just begun.
+    fn begin_anew(&mut self, view: &View<'_>) {
+        self.under_way.clear();
+        self.container.clone_from(&view.container);
+        // A task is not asked whether it is ready: it is to end.
+        if self.watch.gate.expect == Expect::Completed {
+            return;
+        }
+        if probes(view.health()).is_some() {
+            self.ask(Question::Check, Duration::ZERO);
+        }
+        for at in 0..self.watch.gate.probes.len() {
+            self.ask(Question::Probe(at), Duration::ZERO);
+        }
+    }
+
+    fn ask(&mut self, question: Question, pause: Duration) {
+        let Some(container) = self.container.clone() else { return };
+        let Self { engine, watch, .. } = *self;
+        self.under_way.push(Box::pin(async move {
+            time::sleep(pause).await;
+            let answer = match question {
+                Question::Check => Ok(run_check(engine, &container).await),
+                Question::Probe(at) => match watch.gate.probes.get(at) {
+                    Some(probe) => ask::ask(engine, watch.prober, &container, probe).await,
+                    None => Ok(Probed::NotYet),
+                },
+            };
+            let next = if pause.is_zero() { FIRST_PAUSE } else { (pause * 3 / 2).min(LONGEST_PAUSE) };
+            (question, answer, next)
+        }));
+    }
+
+    /// Listens to answers until a good one comes, for so long at most. What was answered badly is asked again.
+    ///
+    /// # Errors
+    /// Something can't be asked, now or later.
+    async fn until_something_passes(
+        &mut self,
+        view: &mut View<'_>,
+        pause: Duration,
+    ) -> Result<(), GateFailure> {
+        let end = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                biased;
+                // Cancel-safe: what is under way stays so.
+                Some((question, answer, next)) = self.under_way.next(), if !self.under_way.is_empty() => {
+                    let answer = answer?;
+                    let passed = answer == Probed::Passed;
+                    view.note(question, answer);
+                    if passed {
+                        return Ok(());
+                    }
+                    self.ask(question, next);
+                }
+                () = time::sleep_until(end) => return Ok(()),
+            }
+        }
     }
 }
 
-/// Makes every probe that hasn't passed yet, all at the same time.
-async fn probe<E: Engine>(
-    engine: &E,
-    watch: Watch<'_>,
-    view: &mut View,
-    left: Duration,
-) -> Result<Asked, GateFailure> {
-    let Some(container) = view.container.as_ref() else { return Ok(Asked::NothingNew) };
-    // A task is not asked whether it is ready: it is to end.
-    if container.state.status != Status::Running || watch.gate.expect == Expect::Completed {
-        return Ok(Asked::NothingNew);
-    }
-    let address = address(engine, container).await;
-    let to = |port| address.map(|ip| SocketAddr::new(ip, port)).ok_or(GateFailure::NoAddress { port });
+async fn run_check<E: Engine>(engine: &E, container: &LiveContainer) -> Probed {
     let health = container.spec.healthcheck.as_ref();
-    let check = async {
-        let test = probes(health).filter(|_| view.seen.check != Probed::Passed)?;
-        Some(run_check(engine, watch.container, test, probe_timeout(health).min(left)).await)
-    };
-    let http = async {
-        let gate = watch.gate.http.as_ref().filter(|_| view.seen.http != Probed::Passed)?;
-        let at = match to(gate.port) {
-            Ok(at) => at,
-            Err(failure) => return Some(Err(failure)),
-        };
-        let answer = watch.prober.http(at, &gate.path, gate.within.unwrap_or(HTTP_WITHIN)).await;
-        Some(Ok(probed(answer.and_then(|answer| check_answer(gate, &answer)))))
-    };
-    let tcp = async {
-        let port = watch.gate.tcp.filter(|_| view.seen.tcp != Probed::Passed)?;
-        let at = match to(port) {
-            Ok(at) => at,
-            Err(failure) => return Some(Err(failure)),
-        };
-        Some(Ok(probed(watch.prober.tcp(at, TCP_WITHIN).await)))
-    };
-    let (check, http, tcp) = tokio::join!(check, http, tcp);
-    let (http, tcp) = (http.transpose()?, tcp.transpose()?);
-    let something_passed = [&check, &http, &tcp].into_iter().any(|probed| *probed == Some(Probed::Passed));
-    for (slot, probed) in
-        [(&mut view.seen.check, check), (&mut view.seen.http, http), (&mut view.seen.tcp, tcp)]
-    {
-        if let Some(probed) = probed {
-            *slot = probed;
-        }
-    }
-    Ok(if something_passed { Asked::SomethingPassed } else { Asked::NothingNew })
-}
-
-fn probed(result: Result<(), String>) -> Probed {
-    match result {
-        Ok(()) => Probed::Passed,
-        Err(why) => Probed::Failed(why),
-    }
-}
-
-/// Most characters of a probe's output that are kept.
-const OUTPUT_CHARS: usize = 200;
-
-async fn run_check<E: Engine>(
-    engine: &E,
-    container: &ContainerId,
-    test: &HealthTest,
-    within: Duration,
-) -> Probed {
-    let command = match test {
-        HealthTest::Disabled => return Probed::NotYet,
-        HealthTest::Exec(command) => command.clone(),
-        HealthTest::Shell(line) => vec![Text::plain("/bin/sh"), Text::plain("-c"), line.clone()],
-    };
-    match engine.exec(container, &command, within).await {
-        Ok(result) if result.code == Some(0) => Probed::Passed,
-        Ok(result) => {
-            let output: String = result.output.trim().chars().take(OUTPUT_CHARS).collect();
-            let end = result.code.map_or_else(
-                || format!("no end within {} s", within.as_secs_f32()),
-                |code| format!("exit status {code}"),
-            );
-            Probed::Failed(if output.is_empty() { end } else { format!("{end}: {output}") })
-        }
-        // The container may have ended in the meantime; the next look tells.
-        Err(error) => Probed::Failed(error.to_string()),
+    let test: Option<&HealthTest> = probes(health);
+    match test {
+        Some(test) => ask::check(engine, &container.id, test, probe_timeout(health)).await,
+        None => Probed::NotYet,
     }
 }
 

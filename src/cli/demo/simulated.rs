@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::apply::gate::probe::{HttpAnswer, Prober};
+use crate::apply::gate::probe::{Body, HttpAnswer, HttpRequest, Prober};
 use crate::engine::sim::{Behaviour, Sim, SimImage};
 use crate::engine::stand_in;
 use crate::model::image::ImageRef;
@@ -41,11 +41,11 @@ impl Prober for Answerer {
     fn http<'a>(
         &'a self,
         _: SocketAddr,
-        _: &'a str,
+        _: &'a HttpRequest,
         _: Duration,
     ) -> BoxFuture<'a, Result<HttpAnswer, String>> {
-        let body = br#"{"status": "healthy"}"#.to_vec();
-        async { Ok(HttpAnswer { status: 200, body }) }.boxed()
+        let body = Body::Whole(br#"{"status": "healthy"}"#.to_vec());
+        async { Ok(HttpAnswer { status: 200, headers: Vec::new(), body }) }.boxed()
     }
 
     fn tcp(&self, _: SocketAddr, _: Duration) -> BoxFuture<'_, Result<(), String>> {

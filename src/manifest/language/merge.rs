@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::super::node::{Map, MergeTag, Node, Value};
-use super::types::{Merge, Object, Type, Unique};
+use super::types::{Merge, Object, Type, Unique, key};
 use super::unique;
 
 /// Whether tags are kept: what extends another service still has to be merged over earlier files.
@@ -128,9 +128,25 @@ fn inner<'t>(of: &'t Type, name: &str) -> (&'t Type, Merge) {
     }
 }
 
+/// What is below `x-evenkeel`.
+pub(crate) static OWN: Type = Type::Object(&OWN_KEYS);
+
+/// The keys below `x-evenkeel` that are not merged by their kind alone.
+static OWN_KEYS: Object = Object {
+    of: "`x-evenkeel`",
+    attributes: &[key("gate", Type::Object(&GATE))],
+    extensible: true,
+    lax: false,
+};
+
+/// The command of a gate is one thing, as `command` is.
+static GATE: Object =
+    Object { of: "a gate", attributes: &[key("exec", Type::Any).replaced()], extensible: true, lax: false };
+
 fn of_object(object: &Object, name: &str) -> (&'static Type, Merge) {
     match object.attribute(name) {
         Some(attribute) => (&attribute.holds, attribute.merge),
+        None if name == "x-evenkeel" => (&OWN, Merge::ByKind),
         None => (&Type::Any, Merge::ByKind),
     }
 }

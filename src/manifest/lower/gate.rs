@@ -1,26 +1,73 @@
 //! `x-evenkeel.gate`: what must hold before a service counts as up.
 
-use std::collections::BTreeMap;
+mod http;
+
+use std::time::Duration;
 
 use super::super::keys;
-use super::super::node::Node;
+use super::super::node::{Map, Node, Value};
 use super::super::problem::{Problem, Problems};
 use super::super::read;
 use super::Context;
-use crate::model::desired::{Expect, Gate, HttpGate};
+use crate::model::desired::{ExecProbe, Expect, Gate, LogProbe, Pattern, Probe};
 
 const PORT: &str = "a port from 1 to 65535";
 
 /// Reads a gate.
 pub(super) fn read(cx: &mut Context<'_>, node: &Node) -> Option<Gate> {
     let map = read::checked_map(cx.problems, node, &keys::GATE)?;
+    let mut probes: Vec<Probe> = Vec::new();
+    for node in several(map, "http") {
+        probes.extend(http::read(cx, node).map(Probe::Http));
+    }
+    for node in several(map, "tcp") {
+        probes.extend(port(cx.problems, node).map(Probe::Tcp));
+    }
+    for node in commands(map) {
+        probes.extend(exec(cx, node).map(Probe::Exec));
+    }
+    for node in several(map, "log") {
+        probes.extend(log(cx, node).map(Probe::Log));
+    }
     Some(Gate {
         expect: Expect::Running,
-        http: map.get("http").and_then(|node| http(cx, node)),
-        tcp: cx.optional(map, "tcp", port),
+        probes,
         stable_for: cx.optional(map, "stable_for", read::duration),
-        deadline: cx.optional(map, "deadline", read::duration),
+        deadline: time(cx, map, "deadline"),
     })
+}
+
+/// What is at `key`: nothing, one, or a list of several.
+fn several<'n>(map: &'n Map, key: &str) -> &'n [Node] {
+    match map.get(key) {
+        None => &[],
+        Some(node) => match &node.value {
+            Value::List(items) => items,
+            Value::Null => &[],
+            Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(node),
+        },
+    }
+}
+
+/// The commands of `exec`: a list of texts is one command, any other list are several.
+fn commands(map: &Map) -> &[Node] {
+    let items = several(map, "exec");
+    let is_one = items.iter().all(|item| matches!(item.value, Value::Scalar(_)));
+    match map.get("exec") {
+        Some(node) if is_one && !matches!(node.value, Value::Null) => std::slice::from_ref(node),
+        Some(_) | None => items,
+    }
+}
+
+/// A time in which something must happen.
+fn time(cx: &mut Context<'_>, map: &Map, key: &str) -> Option<Duration> {
+    let node = map.get(key)?;
+    let found = read::duration(cx.problems, node)?;
+    if found.is_zero() {
+        cx.note(Problem::error("bad-gate", node.span, format!("nothing can happen in a `{key}` of no time")));
+        return None;
+    }
+    Some(found)
 }
 
 fn port(problems: &mut Problems, node: &Node) -> Option<u16> {
@@ -32,79 +79,67 @@ fn port(problems: &mut Problems, node: &Node) -> Option<u16> {
     Some(number)
 }
 
-fn http(cx: &mut Context<'_>, node: &Node) -> Option<HttpGate> {
-    let map = read::checked_map(cx.problems, node, &keys::HTTP_GATE)?;
-    let Some(url_node) = map.get("url") else {
-        cx.note(Problem::error("bad-gate", node.span, "an HTTP gate needs a `url`").hint(URL));
+const COMMAND: &str = "as in `[\"redis-cli\", \"ping\"]`; for a shell, `[\"sh\", \"-c\", \"line\"]`";
+
+fn exec(cx: &mut Context<'_>, node: &Node) -> Option<ExecProbe> {
+    let (command, within) = match &node.value {
+        Value::Map(_) => {
+            let map = read::checked_map(cx.problems, node, &keys::EXEC_GATE)?;
+            let Some(command) = map.get("command") else {
+                cx.note(Problem::error("bad-gate", node.span, "it has no `command`").hint(COMMAND));
+                return None;
+            };
+            (command, time(cx, map, "within"))
+        }
+        Value::Null | Value::Scalar(_) | Value::List(_) => (node, None),
+    };
+    let Value::List(words) = &command.value else {
+        cx.note(read::wrong_type(command, "a command as a list").hint(COMMAND));
         return None;
     };
-    let found = read::text(cx.problems, url_node)?;
-    let (port, path) = match url(&found.text) {
-        Ok(parts) => parts,
-        Err(message) => {
-            cx.note(Problem::error("bad-gate", url_node.span, message).hint(URL));
-            return None;
-        }
-    };
-    let status = match map.get("status") {
-        Some(node) => {
-            let status: u16 = read::integer(cx.problems, node, "an HTTP status")?;
-            if !(100..600).contains(&status) {
-                cx.note(Problem::error("bad-gate", node.span, "an HTTP status is a number from 100 to 599"));
-                return None;
-            }
-            status
-        }
-        None => 200,
-    };
-    let mut json = BTreeMap::new();
-    if let Some(fields) = map.get("json").and_then(|node| read::map(cx.problems, node)) {
-        for entry in &fields.entries {
-            if let Some(text) = read::textual(cx.problems, &entry.value) {
-                json.insert(entry.key.text.clone(), text.expose().to_owned());
-            }
-        }
+    if words.is_empty() {
+        cx.note(Problem::error("bad-gate", command.span, "the command is empty").hint(COMMAND));
+        return None;
     }
-    Some(HttpGate { port, path, status, json, within: cx.optional(map, "within", read::duration) })
+    let mut texts = Vec::new();
+    for word in words {
+        texts.push(read::marked(cx.problems, word)?);
+    }
+    Some(ExecProbe { command: texts, within })
 }
 
-const URL: &str = "as in `http://localhost:8000/health`: the host is the container itself";
+const LOG: &str = "a text that the line has in it, or `{regex: …}`";
 
-/// The port and the path of a URL of the container itself.
-fn url(text: &str) -> Result<(u16, String), &'static str> {
-    let rest = text.strip_prefix("http://").ok_or("the URL of a gate begins with `http://`")?;
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
-    if host != "localhost" {
-        return Err("the host of a gate's URL is `localhost`, the container itself");
+fn log(cx: &mut Context<'_>, node: &Node) -> Option<LogProbe> {
+    let (text, is_pattern) = match &node.value {
+        Value::Map(_) => {
+            let map = read::checked_map(cx.problems, node, &keys::LOG_GATE)?;
+            match (map.get("line"), map.get("regex")) {
+                (Some(line), None) => (line, false),
+                (None, Some(regex)) => (regex, true),
+                (None, None) | (Some(_), Some(_)) => {
+                    let message = "a log line is told by one of `line` and `regex`";
+                    cx.note(Problem::error("bad-gate", node.span, message).hint(LOG));
+                    return None;
+                }
+            }
+        }
+        Value::Null | Value::Scalar(_) | Value::List(_) => (node, false),
+    };
+    let found = read::marked(cx.problems, text)?;
+    if found.expose().is_empty() {
+        cx.note(Problem::error("bad-gate", text.span, "every line has this in it").hint(LOG));
+        return None;
     }
-    let port = port.parse().ok().filter(|port| *port > 0).ok_or("the URL of a gate has no valid port")?;
-    if path.contains('#') || path.chars().any(|c| c.is_control() || c == ' ') {
-        return Err("the path of a gate's URL has a character that it can't have");
+    if !is_pattern {
+        return Some(LogProbe::Line(found));
     }
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    Ok((port, path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::url;
-
-    #[test]
-    fn a_url_is_one_of_the_container_itself() {
-        assert_eq!(url("http://localhost:8000/health?x=1"), Ok((8000, "/health?x=1".to_owned())));
-        assert_eq!(url("http://localhost"), Ok((80, "/".to_owned())));
-        assert_eq!(url("http://localhost?x"), Ok((80, "/?x".to_owned())));
-        for text in [
-            "https://localhost/",
-            "http://db/",
-            "http://localhost:0/",
-            "http://localhost:x/",
-            "localhost",
-            "http://localhost/a b",
-        ] {
-            assert!(url(text).is_err(), "{text}");
+    match Pattern::new(found) {
+        Ok(pattern) => Some(LogProbe::Pattern(pattern)),
+        Err(why) => {
+            let message = format!("this is no regular expression: {why}");
+            cx.note(Problem::error("bad-gate", text.span, message));
+            None
         }
     }
 }

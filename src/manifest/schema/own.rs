@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{DIALECT, any_of, closed, formed, list_of};
 use crate::manifest::keys::{self, Keys};
+use crate::model::desired::Method;
 use crate::model::policy::{ALL, FIELDS, OPEN_FIELDS, Treatment};
 
 /// The names of stacks, tiers and projects.
@@ -133,29 +134,52 @@ fn rollback() -> Json {
 /// `x-evenkeel`, at the top of a file or of a service.
 pub(super) fn evenkeel() -> Json {
     let duration = || json!({"type": "string", "pattern": DURATION});
-    let number = || json!({"type": ["integer", "string"]});
-    let http = closed(
-        "an HTTP gate",
-        vec![
-            ("url", json!({"type": "string"})),
-            ("status", number()),
-            ("json", json!({"type": "object"})),
-            ("within", duration()),
-        ],
-    );
-    let gate = closed(
-        "a gate",
-        vec![("http", http), ("tcp", number()), ("stable_for", duration()), ("deadline", duration())],
-    );
     closed(
         "`x-evenkeel`",
         vec![
             ("tier", json!({"type": "string"})),
-            ("gate", gate),
+            ("gate", gate()),
             ("watch", duration()),
             ("rollback", any_of(vec![rollback(), super::variable()])),
             ("drift", any_of(vec![drift(), super::variable()])),
             ("moved_from", json!({"type": "string"})),
+        ],
+    )
+}
+
+/// What must hold before a service counts as up.
+fn gate() -> Json {
+    let duration = || json!({"type": "string", "pattern": DURATION});
+    let number = || json!({"type": ["integer", "string"]});
+    let text = || json!({"type": "string"});
+    let texts =
+        || json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}});
+    let words = || json!({"type": "array", "items": {"type": "string"}});
+    let several = |one: Json| any_of(vec![one.clone(), json!({"type": "array", "items": one})]);
+    let http = closed(
+        keys::HTTP_GATE.of,
+        vec![
+            ("url", text()),
+            ("method", any_of(vec![json!({"enum": Method::WORDS.map(|(word, _)| word)}), super::variable()])),
+            ("headers", texts()),
+            ("status", several(number())),
+            ("expect_headers", texts()),
+            ("json", texts()),
+            ("redirects", number()),
+            ("within", duration()),
+        ],
+    );
+    let exec = closed(keys::EXEC_GATE.of, vec![("command", words()), ("within", duration())]);
+    let log = closed(keys::LOG_GATE.of, vec![("line", text()), ("regex", text())]);
+    closed(
+        keys::GATE.of,
+        vec![
+            ("http", several(http)),
+            ("tcp", several(number())),
+            ("exec", any_of(vec![words(), several(any_of(vec![words(), exec]))])),
+            ("log", several(any_of(vec![text(), log]))),
+            ("stable_for", duration()),
+            ("deadline", duration()),
         ],
     )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evenkeel::apply::clock::Clock;
 use evenkeel::apply::files::FileStore;
-use evenkeel::apply::gate::probe::{HttpAnswer, Prober};
+use evenkeel::apply::gate::probe::{HttpAnswer, HttpRequest, Prober};
 use evenkeel::apply::ledger::{Ledger, new_deploy_id};
 use evenkeel::apply::progress::{Event, Progress};
 use evenkeel::apply::recover::{Recovered, recover};
@@ -239,7 +239,7 @@ impl Prober for Nobody {
     fn http<'a>(
         &'a self,
         _: SocketAddr,
-        _: &'a str,
+        _: &'a HttpRequest,
         _: Duration,
     ) -> BoxFuture<'a, Result<HttpAnswer, String>> {
         async { Err("nobody answers".to_owned()) }.boxed()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use evenkeel::apply::Outcome;
 use evenkeel::apply::gate::probe::NetworkProber;
 use evenkeel::engine::docker::Docker;
-use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, HttpGate, Prune, Revision};
+use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, HttpProbe, Probe, Prune, Revision};
 use evenkeel::model::name::StackName;
 use evenkeel::model::spec::{AddressPool, HealthTest, Healthcheck, NetworkSpec};
 use evenkeel::model::text::Text;
@@ -21,11 +21,10 @@ use crate::common::names::{unique_stack, unique_subnet};
 fn stack_that(stack: &StackName, subnet: &str, more: &str) -> Desired {
     let image = TestImage::plain().reference.to_string();
     let mut db = service("db", "infrastructure", &image);
-    db.gate = Gate { tcp: Some(8080), ..Gate::default() };
+    db.gate = Gate { probes: vec![Probe::Tcp(8080)], ..Gate::default() };
     let mut app = service("app", "apps", &image);
-    let http =
-        HttpGate { port: 8080, path: "/health".to_owned(), status: 200, json: BTreeMap::new(), within: None };
-    app.gate = Gate { http: Some(http), ..Gate::default() };
+    let http = Probe::Http(HttpProbe::get(8080, "/health"));
+    app.gate = Gate { probes: vec![http], ..Gate::default() };
     app.spec.environment.insert("FIXTURE".to_owned(), Text::plain(more));
     app.spec.healthcheck = Some(Healthcheck {
         test: Some(HealthTest::Exec(vec![Text::plain("/fixture"), Text::plain("probe")])),
