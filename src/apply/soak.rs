@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::probe::Prober;
 use super::gate::wait::Watch;
-use super::gate::{GateFailure, Waited, wait};
+use super::gate::{GateFailure, Waited, last_words, wait};
 use super::ledger::watch::OpenWatch;
 use super::secrets::Secrets;
 use crate::engine::observe::observe;
@@ -43,11 +43,25 @@ pub enum SoakFailure {
     #[error("it is dead")]
     Dead,
     /// Its health check fails by Docker's own word.
-    #[error("it is unhealthy")]
-    Unhealthy,
+    #[error("it is unhealthy{}", last_words(last.as_deref()))]
+    Unhealthy {
+        /// What the health check last wrote, as far as known.
+        last: Option<String>,
+    },
     /// Its gate holds no more.
     #[error("its gate fails again: {0}")]
     Gate(GateFailure),
+}
+
+impl SoakFailure {
+    /// The same without what is sensitive in it.
+    fn struck(self, secrets: &Secrets) -> Self {
+        match self {
+            Self::Unhealthy { last } => Self::Unhealthy { last: last.map(|last| secrets.strike(&last)) },
+            // The gate was struck where it was asked.
+            Self::Exited { .. } | Self::Restarted | Self::Dead | Self::Gate(_) => self,
+        }
+    }
 }
 
 /// Judges one container by what the engine says of it. A start counts its restarts anew, so any of them is a crash.
@@ -63,7 +77,10 @@ pub fn judge(expect: Expect, container: Option<&LiveContainer>) -> Option<SoakFa
         Status::Exited { code, out_of_memory } => Some(SoakFailure::Exited { code, out_of_memory }),
         Status::Restarting => Some(SoakFailure::Restarted),
         Status::Dead => Some(SoakFailure::Dead),
-        Status::Running if state.health == Some(Health::Unhealthy) => Some(SoakFailure::Unhealthy),
+        Status::Running if state.health == Some(Health::Unhealthy) => {
+            let last = Some(state.health_output.clone()).filter(|output| !output.is_empty());
+            Some(SoakFailure::Unhealthy { last })
+        }
         Status::Created | Status::Paused | Status::Running => None,
     }
 }
@@ -102,7 +119,8 @@ pub(super) async fn look<E: Engine>(
     for (instance, watched) in watched {
         let Some((container, _)) = soak.last.current.get(instance) else { continue };
         if let Some(failure) = judge(watched.expect, live.containers.get(container)) {
-            return Ok(Some((instance.clone(), failure)));
+            let secrets = Secrets::default().with_live(&live);
+            return Ok(Some((instance.clone(), failure.struck(&secrets))));
         }
         let gate = soak.gates.get(&instance.service);
         let asks = gate.filter(|gate| gate.probes.iter().any(Probe::is_repeatable));
@@ -129,7 +147,7 @@ pub(super) async fn look<E: Engine>(
 fn again(gate: &Gate) -> Gate {
     let probes = gate.probes.iter().filter(|probe| probe.is_repeatable()).cloned().collect();
     let (stable_for, deadline) = (Some(Duration::ZERO), Some(GATE_WITHIN));
-    Gate { expect: gate.expect, probes, stable_for, deadline }
+    Gate { expect: gate.expect, probes, ports: gate.ports, stable_for, deadline }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::spec::{ContainerSpec, ContentDigest, NetworkSpec, Peer, VolumeSpec};
 
 mod gate;
 
-pub use gate::{ExecProbe, Expect, Gate, HttpProbe, LogProbe, Method, Pattern, Probe, Statuses};
+pub use gate::{ExecProbe, Expect, Gate, HttpProbe, LogProbe, Method, Pattern, Ports, Probe, Statuses};
 
 /// The keys of services into which values went that only a host knows.
 pub type FromOutside = BTreeMap<ServiceName, BTreeSet<String>>;

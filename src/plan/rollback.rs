@@ -14,7 +14,7 @@ use super::diff;
 use super::grants;
 use super::step::{Action, NetworkRef, Phase, Step, Target, Turn};
 use super::{Checkpoint, DesiredDigest, Kept, OpenDeploy, Plan};
-use crate::model::desired::{Expect, Gate, Revision};
+use crate::model::desired::{Expect, Gate, Ports, Revision};
 use crate::model::live::{Live, LiveContainer, LiveNetwork, Status};
 use crate::model::name::{ContainerId, Instance, NetworkName};
 use crate::model::spec::{Peer, Resources, RestartPolicy};
@@ -237,7 +237,7 @@ impl Steps {
         if kept.ran && !runs {
             let started = self.add(Phase::Switch, 0, after, Action::Start(target.clone()));
             begun = Some(started);
-            let gate = Gate { expect: Expect::Running, ..Gate::default() };
+            let gate = Gate { expect: Expect::Running, ports: Ports::AsBefore, ..Gate::default() };
             let instance = kept.instance.clone();
             self.add(
                 Phase::Switch,

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::desired::{Expect, Gate};
+use crate::model::desired::{Expect, Gate, Ports};
 use crate::model::live::{Health, Status};
 use crate::model::spec::{HealthTest, Healthcheck, PublishedPort};
 
@@ -19,7 +19,7 @@ pub mod wait;
 
 pub use wait::{Waited, wait};
 
-/// A gate's deadline where it names none.
+/// A gate's deadline where it names none, and no health check gives longer.
 pub const DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 /// How long a container must run where nothing else is asked of it.
@@ -202,7 +202,7 @@ fn listed(ports: &[PublishedPort]) -> String {
     ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn last_words(last: Option<&str>) -> String {
+pub(super) fn last_words(last: Option<&str>) -> String {
     last.map(|last| format!(", at last: {last}")).unwrap_or_default()
 }
 
@@ -215,7 +215,10 @@ pub fn judge(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Verdict 
     let waiting = match ended(gate.expect, seen) {
         Some(verdict @ (Verdict::Passed | Verdict::Failed(_))) => return verdict,
         Some(Verdict::Waiting(waiting)) => waiting,
-        None if !seen.unbound.is_empty() && BOUND_WITHIN <= seen.running_for => {
+        None if gate.ports == Ports::Asked
+            && !seen.unbound.is_empty()
+            && BOUND_WITHIN <= seen.running_for =>
+        {
             return Verdict::Failed(GateFailure::NotBound { ports: seen.unbound.clone() });
         }
         None => match pending(gate, health, seen) {
@@ -224,7 +227,7 @@ pub fn judge(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Verdict 
         },
     };
     let last = last_of(&waiting, gate, seen);
-    let deadline = gate.deadline.unwrap_or(DEADLINE);
+    let deadline = deadline(gate, health);
     if let (WaitingFor::Health, Some(within)) = (&waiting, budget(health))
         && within <= seen.since_start
     {
@@ -233,7 +236,7 @@ pub fn judge(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Verdict 
     if deadline <= seen.since_progress {
         return Verdict::Failed(GateFailure::Deadline { within: deadline, waiting, last });
     }
-    let within = limit(gate);
+    let within = limit(gate, health);
     if within <= seen.since_start {
         return Verdict::Failed(GateFailure::Endless { within, waiting, last });
     }
@@ -248,9 +251,17 @@ pub fn progress(seen: &Seen) -> usize {
     usize::from(runs) + usize::from(is_healthy(seen)) + probes
 }
 
+/// The time without progress after which a gate has failed. A health check that gives its container longer to start is
+/// taken at its word.
+pub fn deadline(gate: &Gate, health: Option<&Healthcheck>) -> Duration {
+    let to_start =
+        health.filter(|health| probes(Some(health)).is_some()).and_then(|health| health.start_period);
+    gate.deadline.unwrap_or_else(|| DEADLINE.max(to_start.unwrap_or_default()))
+}
+
 /// The longest time of a gate, whatever happens.
-pub fn limit(gate: &Gate) -> Duration {
-    gate.deadline.unwrap_or(DEADLINE).saturating_mul(DEADLINES_MAX)
+pub fn limit(gate: &Gate, health: Option<&Healthcheck>) -> Duration {
+    deadline(gate, health).saturating_mul(DEADLINES_MAX)
 }
 
 fn is_healthy(seen: &Seen) -> bool {
@@ -285,11 +296,12 @@ fn ended(expect: Expect, seen: &Seen) -> Option<Verdict> {
 /// The first thing that a running container still has to show.
 fn pending(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Option<WaitingFor> {
     // Exhaustive on purpose: a new field of `Gate` must be thought about here.
-    let Gate { expect: _, probes: asked, stable_for, deadline: _ } = gate;
+    let Gate { expect: _, probes: asked, ports, stable_for, deadline: _ } = gate;
     let has_check = probes(health).is_some();
-    if !seen.unbound.is_empty() {
-        return Some(WaitingFor::Ports);
-    }
+    let ports_fail = match ports {
+        Ports::Asked => !seen.unbound.is_empty() || matches!(seen.ports, Probed::Failed(_)),
+        Ports::AsBefore => false,
+    };
     if has_check && !is_healthy(seen) {
         return Some(WaitingFor::Health);
     }
@@ -303,7 +315,7 @@ fn pending(gate: &Gate, health: Option<&Healthcheck>, seen: &Seen) -> Option<Wai
         return Some(WaitingFor::Stable(stable_for));
     }
     // Last, so that whoever listens does so by now.
-    matches!(seen.ports, Probed::Failed(_)).then_some(WaitingFor::Ports)
+    ports_fail.then_some(WaitingFor::Ports)
 }
 
 /// Why what is waited for has not passed, as far as known.

@@ -160,6 +160,8 @@ fn a_port_that_is_not_bound_fails_soon() {
     let missing = |since| Seen { unbound: vec![port.clone()], check: Probed::Passed, ..running(since) };
     let judged = |since| waiting_for(judge(&Gate::default(), Some(&check()), &missing(since)));
     assert_eq!(judged(seconds(1)), "its published ports");
+    let before = Gate { ports: Ports::AsBefore, ..Gate::default() };
+    assert_eq!(judge(&before, Some(&check()), &missing(seconds(9))), Verdict::Passed);
     assert_eq!(
         judged(seconds(2)),
         "failed: Docker has not bound 8080:80/udp: is it only in networks that are `internal` or publish nothing?"
@@ -185,6 +187,16 @@ fn progress_gives_the_deadline_anew_but_not_for_ever() {
     assert_eq!(judged(90, 60), silent);
     let endless = "failed: still waiting for http :8000/health after 180 s in all, at last: refused";
     assert_eq!(judged(180, 1), endless);
+}
+
+#[test]
+fn a_health_check_that_gives_longer_to_start_is_taken_at_its_word() {
+    let slow = Healthcheck { start_period: Some(seconds(900)), interval: Some(seconds(3600)), ..check() };
+    assert_eq!(deadline(&Gate::default(), Some(&slow)), seconds(900));
+    assert_eq!(deadline(&Gate::default(), Some(&check())), DEADLINE);
+    assert_eq!(deadline(&Gate { deadline: Some(seconds(60)), ..Gate::default() }, Some(&slow)), seconds(60));
+    let disabled = Healthcheck { test: Some(HealthTest::Disabled), ..slow };
+    assert_eq!(deadline(&Gate::default(), Some(&disabled)), DEADLINE);
 }
 
 #[test]
@@ -251,7 +263,7 @@ proptest! {
         let probes = answers.iter().enumerate().map(|(at, _)| Probe::Tcp(u16::try_from(at).unwrap() + 1)).collect();
         let stable_for = stable.map(seconds);
         let gate = Gate { deadline: Some(seconds(deadline)), stable_for, ..asking(probes) };
-        let end = limit(&gate);
+        let end = limit(&gate, Some(&self::check()));
         let seen = Seen {
             since_progress: seconds(progress).min(end),
             probes: answers,

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::probe::Prober;
 use super::{
-    DEADLINE, GateFailure, Probed, Seen, Verdict, WaitingFor, ask, judge, ports, probe_timeout, probes,
+    GateFailure, Probed, Seen, Verdict, WaitingFor, ask, deadline, judge, ports, probe_timeout, probes,
     progress,
 };
 use crate::engine::{Engine, EngineError};
-use crate::model::desired::{Expect, Gate};
+use crate::model::desired::{Expect, Gate, Ports};
 use crate::model::live::{ContainerState, LiveContainer, Status};
 use crate::model::name::ContainerId;
 use crate::model::spec::{HealthTest, Healthcheck};
@@ -73,7 +73,6 @@ async fn look_until_decided<E: Engine>(
     watch: Watch<'_>,
     tell: impl Fn(&WaitingFor, Duration),
 ) -> Waited {
-    let deadline = watch.gate.deadline.unwrap_or(DEADLINE);
     let mut view = View::new(watch);
     let mut asked = Asked::new(engine, watch);
     let mut pause = FIRST_PAUSE;
@@ -85,7 +84,7 @@ async fn look_until_decided<E: Engine>(
                 }
             }
             Err(EngineError::NotFound { .. }) => view.take_nothing(),
-            Err(error) if error.is_transient() && view.since_progress() < deadline => {
+            Err(error) if error.is_transient() && !view.is_late() => {
                 time::sleep(longer(&mut pause)).await;
                 continue;
             }
@@ -188,8 +187,9 @@ impl<'a> View<'a> {
         self.seen.since_progress = now - self.furthest.1;
     }
 
-    fn since_progress(&self) -> Duration {
-        self.furthest.1.elapsed()
+    /// Whether the deadline has passed, though nothing could be seen.
+    fn is_late(&self) -> bool {
+        deadline(self.watch.gate, self.health()) <= self.furthest.1.elapsed()
     }
 
     fn health(&self) -> Option<&Healthcheck> {
@@ -218,7 +218,8 @@ impl<'a> View<'a> {
     }
 
     async fn try_ports<E: Engine>(&mut self, engine: &E) {
-        if let (Some(container), Expect::Running) = (&self.container, self.watch.gate.expect) {
+        let Gate { expect, ports, .. } = self.watch.gate;
+        if let (Some(container), Expect::Running, Ports::Asked) = (&self.container, expect, ports) {
             self.seen.ports = ask::published(engine, self.watch.prober, container).await;
         }
     }

@@ -9,7 +9,7 @@ use super::super::node::{Map, Node, Value};
 use super::super::problem::{Problem, Problems};
 use super::super::read;
 use super::Context;
-use crate::model::desired::{ExecProbe, Expect, Gate, LogProbe, Pattern, Probe};
+use crate::model::desired::{ExecProbe, Expect, Gate, LogProbe, Pattern, Ports, Probe};
 
 const PORT: &str = "a port from 1 to 65535";
 
@@ -32,6 +32,7 @@ pub(super) fn read(cx: &mut Context<'_>, node: &Node) -> Option<Gate> {
     Some(Gate {
         expect: Expect::Running,
         probes,
+        ports: Ports::Asked,
         stable_for: cx.optional(map, "stable_for", read::duration),
         deadline: time(cx, map, "deadline"),
     })

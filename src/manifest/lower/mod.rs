@@ -63,6 +63,7 @@ pub(crate) struct Places {
     pub(crate) ports: Vec<(PublishedPort, Span)>,
     pub(crate) depends_on: BTreeMap<ServiceName, Span>,
     pub(crate) moved_from: Option<Span>,
+    pub(crate) gate: Option<Span>,
     /// Links that are not resolved yet.
     links: Vec<attach::Link>,
 }
@@ -136,7 +137,7 @@ pub(crate) fn lower(problems: &mut Problems, tree: &dyn FileTree, composed: &Com
         }
         cx.problems.idle(false);
     }
-    expect_completion(&mut services);
+    expect_completion(cx.problems, &mut services);
     attach::resolve_links(cx.problems, &mut services, cx.stack);
     let Context { networks, volumes, contents, read, granted, .. } = cx;
     let mounted = read.into_keys().chain(granted).collect();
@@ -192,7 +193,7 @@ impl<'n> Used<'n> {
 }
 
 /// A service that another waits for to complete is one that does its work and ends.
-fn expect_completion(services: &mut BTreeMap<ServiceName, LoweredService>) {
+fn expect_completion(problems: &mut Problems, services: &mut BTreeMap<ServiceName, LoweredService>) {
     let awaited: BTreeSet<ServiceName> = services
         .values()
         .filter(|lowered| lowered.active)
@@ -202,7 +203,16 @@ fn expect_completion(services: &mut BTreeMap<ServiceName, LoweredService>) {
         .collect();
     for name in awaited {
         if let Some(lowered) = services.get_mut(&name) {
-            lowered.service.gate.expect = Expect::Completed;
+            let gate = &mut lowered.service.gate;
+            gate.expect = Expect::Completed;
+            let asks = !gate.probes.is_empty() || gate.stable_for.is_some();
+            if let Some(place) = lowered.places.gate.filter(|_| asks) {
+                let message = format!("`{name}` is to complete, so its gate only asks that it ends with 0");
+                problems.add(
+                    Problem::warning("unused-gate", place, message)
+                        .hint("leave only `deadline` here; some service waits for it to complete"),
+                );
+            }
         }
     }
 }

@@ -74,6 +74,7 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         ports,
         depends_on: dependency_places,
         moved_from: own.and_then(|own| own.get("moved_from")).map(|node| node.span),
+        gate: own.and_then(|own| own.get("gate")).map(|node| node.span),
         links: attach::links(cx, map),
     };
     let Policy { drift, rollback, watch, moved_from } = policy;

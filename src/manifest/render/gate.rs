@@ -7,13 +7,14 @@ use crate::model::desired::{ExecProbe, Gate, HttpProbe, LogProbe, Method, Probe,
 
 /// A gate. What is sensitive in it is shown as such.
 pub(super) fn written(gate: &Gate) -> Out {
-    // What a service is expected to do follows from who waits for it, so it isn't written.
-    let Gate { expect: _, probes, stable_for, deadline } = gate;
-    let (mut requests, mut ports, mut commands, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // What a service is expected to do follows from who waits for it, so it isn't written. Ports are asked of all.
+    let Gate { expect: _, ports: _, probes, stable_for, deadline } = gate;
+    let (mut requests, mut numbers, mut commands, mut lines) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for probe in probes {
         match probe {
             Probe::Http(found) => requests.push(http(found)),
-            Probe::Tcp(port) => ports.push(Value::from(*port)),
+            Probe::Tcp(port) => numbers.push(Value::from(*port)),
             Probe::Exec(found) => commands.push(exec(found)),
             Probe::Log(LogProbe::Line(line)) => lines.push(Value::from(line.to_string())),
             Probe::Log(LogProbe::Pattern(pattern)) => {
@@ -24,7 +25,7 @@ pub(super) fn written(gate: &Gate) -> Out {
         }
     }
     let mut out = Out::default();
-    for (key, values) in [("http", requests), ("tcp", ports), ("exec", commands), ("log", lines)] {
+    for (key, values) in [("http", requests), ("tcp", numbers), ("exec", commands), ("log", lines)] {
         put_several(&mut out, key, values);
     }
     out.duration("stable_for", *stable_for);
@@ -45,9 +46,9 @@ fn put_several(out: &mut Out, key: &str, mut values: Vec<Value>) {
 }
 
 fn http(probe: &HttpProbe) -> Value {
-    let HttpProbe { port, path, method, headers, status, expect_headers, json, redirects, within } = probe;
+    let HttpProbe { port, path: _, method, headers, status, expect_headers, json, redirects, within } = probe;
     let mut part = Out::default();
-    part.put("url", format!("http://localhost:{port}{path}"));
+    part.put("url", format!("http://localhost:{port}{}", probe.shown_path()));
     if *method != Method::default() {
         part.put("method", method.word());
     }

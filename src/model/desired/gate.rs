@@ -15,6 +15,8 @@ pub struct Gate {
     pub expect: Expect,
     /// What is asked of the container; each must be answered well once.
     pub probes: Vec<Probe>,
+    /// Whether its published ports must be there.
+    pub ports: Ports,
     /// How long the container must have been running without a restart. Absent: 2 s where nothing else is asked,
     /// else no time.
     pub stable_for: Option<Duration>,
@@ -30,6 +32,16 @@ pub enum Expect {
     Running,
     /// It does its work once and ends with 0. Some other service waits for that.
     Completed,
+}
+
+/// Whether the published ports of a container must be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ports {
+    /// Docker must have bound them, and the host pass connections on.
+    #[default]
+    Asked,
+    /// They are as they are: it is a container that served before, and is only to do so again.
+    AsBefore,
 }
 
 /// One thing that is asked of a container.
@@ -72,7 +84,7 @@ impl Probe {
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(http) => write!(f, "http :{}{}", http.port, http.path),
+            Self::Http(http) => write!(f, "http :{}{}", http.port, http.shown_path()),
             Self::Tcp(port) => write!(f, "port {port}"),
             Self::Exec(probe) => match probe.command.first() {
                 Some(program) => write!(f, "the command {program}"),
@@ -121,6 +133,11 @@ impl HttpProbe {
             redirects: 0,
             within: None,
         }
+    }
+
+    /// Its path and query, for people.
+    pub fn shown_path(&self) -> String {
+        if self.path.is_sensitive() { format!("/{}", self.path) } else { self.path.to_string() }
     }
 }
 

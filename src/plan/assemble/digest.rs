@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::model::desired::{Desired, Service};
+use crate::model::desired::{Desired, Probe, Service};
 use crate::model::image::PullPolicy;
 use crate::plan::change::Change;
 use crate::plan::decide::Decisions;
@@ -50,6 +50,10 @@ pub(super) fn desired_digest(desired: &Desired, decisions: &Decisions<'_>, host:
         let fields = crate::plan::normal::of_spec(spec, host);
         digest
             .update(format!("{name:?}{tier:?}{container_name:?}{replicas}{depends_on:?}{gate:?}{fields:?}"));
+        // `Debug` redacts what a gate sends; another password is other content nevertheless.
+        for text in gate.probes.iter().flat_map(Probe::texts).filter(|text| text.is_sensitive()) {
+            digest.update(host.key.digest(text.expose()));
+        }
         // Only where it is said, so that what was quarantined stays so.
         if let Some(old) = moved_from {
             digest.update(format!("moved from {old}"));

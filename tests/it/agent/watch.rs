@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evenkeel::apply::Outcome;
 use evenkeel::apply::ledger::history::State;
-use evenkeel::engine::sim::{Behaviour, SimImage};
+use evenkeel::engine::sim::{Behaviour, Reply, SimImage};
 
 use super::scene::{Scene, stack};
 
@@ -45,6 +45,35 @@ async fn a_crash_during_the_watch_goes_back_and_is_not_tried_again() {
             scene.sim.forget_calls();
             agent.stays_calm(3).await;
             assert_eq!(scene.sim.writing_calls(), []);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_fails_again_during_the_watch_goes_back_and_old_lines_do_not_count() {
+    let scene = Scene::new();
+    let ill = Behaviour {
+        writes: vec!["ready".to_owned()],
+        commands: [(vec!["check".to_owned()], Reply::default())].into(),
+        ..Behaviour::default()
+    };
+    scene.sim.add_image(&"app:ill".parse().unwrap(), SimImage::of("app:ill").that(ill.clone()));
+    let gated = watched("app:ill").replace("watch: 5m", "watch: 5m, gate: {exec: [check], log: ready}");
+    let good = scene.commit(&watched("app:1"));
+    scene
+        .play(async |agent| {
+            agent.deployed(&good).await;
+            let bad = scene.commit(&gated);
+            agent.deployed(&bad).await;
+            let said = Reply { code: 1, output: "no master".to_owned(), ..Reply::default() };
+            let ill = Behaviour { commands: [(vec!["check".to_owned()], said)].into(), ..ill };
+            scene.sim.change_behaviour(&"shop-dev-web-1".parse().unwrap(), ill);
+            let (commit, outcome) = agent.ended().await;
+            assert!(commit == good && matches!(outcome, Outcome::Applied(_)), "{commit}: {outcome:?}");
+            let records = scene.machine().ledger().history(&stack(), 2).unwrap();
+            let why = "web: its gate fails again: still waiting for the command check after 10 s, at last: exit \
+                       status 1: no master";
+            assert_eq!(records[1].failure.as_deref(), Some(why));
         })
         .await;
 }

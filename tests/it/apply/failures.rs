@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use evenkeel::apply::ledger::history::State;
 use evenkeel::apply::{Outcome, StepFailure};
-use evenkeel::engine::sim::{Behaviour, Fault, SimImage, Verb};
+use evenkeel::engine::sim::{Behaviour, Fault, Reply, SimImage, Verb};
+use evenkeel::model::desired::{ExecProbe, Gate, Probe};
 use evenkeel::model::spec::{HostPort, PublishedPort, RestartPolicy};
+use evenkeel::model::text::Text;
 
 use super::bench::{Bench, image_ref, stack, stack_with};
 
@@ -49,6 +51,31 @@ async fn a_container_that_exits_is_rolled_back_and_quarantined() {
     assert_eq!(entry.why, "wait for app: its process exited with 3");
     let stable = bench.plan(&stack_with("app:1")).await.desired;
     assert_eq!(bench.ledger.quarantined(&stack(), &stable).unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_gate_sends_is_struck_and_another_password_is_tried_again() {
+    let echo = vec!["ping".to_owned(), "hunter33".to_owned()];
+    let reply = Reply { code: 1, output: "no access with hunter33".to_owned(), ..Reply::default() };
+    let bench =
+        host_where_app_2(Behaviour { commands: [(echo, reply)].into(), ..Behaviour::default() }).await;
+    let asking = |password: &str| {
+        let mut desired = stack_with("app:2");
+        let command = vec![Text::plain("ping"), Text::sensitive(password)];
+        let probes = vec![Probe::Exec(ExecProbe { command, within: None })];
+        let app = desired.services.get_mut(&"app".parse().unwrap()).unwrap();
+        app.gate = Gate { probes, deadline: Some(Duration::from_secs(5)), ..Gate::default() };
+        desired
+    };
+    let outcome = bench.deploy(&asking("hunter33")).await;
+    let Outcome::RolledBack { failure, .. } = outcome else { panic!("{outcome:?}") };
+    let why =
+        "still waiting for the command ping after 5 s, at last: exit status 1: no access with (sensitive)";
+    assert_eq!(failure.cause, why);
+    for (password, is_quarantined) in [("hunter33", true), ("hunter44", false)] {
+        let digest = bench.plan(&asking(password)).await.desired;
+        assert_eq!(bench.ledger.quarantined(&stack(), &digest).unwrap().is_some(), is_quarantined);
+    }
 }
 
 #[tokio::test(start_paused = true)]
