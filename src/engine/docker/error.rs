@@ -66,7 +66,8 @@ fn answered(operation: String, asked: Asked, status: u16, message: String) -> En
         (Asked::Start, 500) if is_hopeless_start(&message) => rejected(operation, message),
         (_, 404) => not_found(operation, message),
         (_, 409) | (Asked::NetworkRemoval, 403) => conflict(operation, message),
-        (_, 400..=499) => rejected(operation, message),
+        // What an engine has not, as a log where the driver keeps none, it won't have later.
+        (_, 400..=499 | 501) => rejected(operation, message),
         // An engine finds some mistakes of a specification so late that it takes them for its own.
         (_, 500) if contains_any(&message, &["invalid --security-opt"]) => rejected(operation, message),
         _ => EngineError::Unavailable { operation, message },

@@ -165,3 +165,12 @@ async fn a_port_that_docker_leaves_out_in_silence_is_a_failure() {
     assert!(failed.stderr.contains(&missing), "{failed:?}");
     assert_eq!(stage.serving().await, Vec::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_keeps_is_told_at_once() {
+    let Some(stage) = Stage::new().await else { return };
+    let manifest = web("", "{log: ready, deadline: 5m}") + "    logging: {driver: none}\n";
+    let begin = Instant::now();
+    fails(&stage, &manifest, &["its log can't be read"]);
+    assert!(begin.elapsed() < Duration::from_secs(60), "it waited for its deadline");
+}

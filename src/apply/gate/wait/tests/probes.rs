@@ -141,3 +141,41 @@ async fn a_slow_probe_does_not_hide_the_end_of_its_container() {
     assert_eq!(ended, Waited::Failed(GateFailure::Exited { code: 3, out_of_memory: false }));
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_breaks_off_is_read_again() {
+    let behaviour = Behaviour { writes: vec!["ready".to_owned()], ..Behaviour::default() };
+    let (sim, id) = started(behaviour, None).await;
+    let mut broken = 3;
+    sim.on_call(Box::new(move |call| {
+        if call.verb == Verb::FollowLog && broken > 0 {
+            broken -= 1;
+            return Fault::Error;
+        }
+        Fault::None
+    }));
+    let gate = asking(vec![Probe::Log(LogProbe::Line("ready".into()))]);
+    let (ended, took) = waited(&sim, &id, &gate).await;
+    assert_eq!(ended, Waited::Passed);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_run_by_hand_is_asked_everything_anew() {
+    let behaviour = Behaviour {
+        writes: vec!["one".to_owned()],
+        writes_later: vec![(Duration::from_secs(8), "two".to_owned())],
+        ..Behaviour::default()
+    };
+    let (sim, id) = started(behaviour, None).await;
+    let lines = ["one", "two"].map(|line| Probe::Log(LogProbe::Line(line.into())));
+    let gate = Gate { probes: lines.to_vec(), ..Gate::default() };
+    let again = async {
+        time::sleep(Duration::from_secs(4)).await;
+        sim.stop_container(&id, None).await.unwrap();
+        sim.start_container(&id).await.unwrap();
+    };
+    let ((ended, took), ()) = tokio::join!(waited(&sim, &id, &gate), again);
+    assert_eq!(ended, Waited::Passed);
+    assert!(took >= Duration::from_secs(12), "the second line came 8 s after the second start: {took:?}");
+}
