@@ -35,14 +35,15 @@ fn publishes(spec: &ContainerSpec) -> bool {
 }
 
 fn serves(bound: &PublishedPort, wanted: &PublishedPort) -> bool {
-    let everywhere = |port: &PublishedPort| port.host_ip.is_none_or(|ip| ip.is_unspecified());
     let HostPort::One(number) = bound.host else { return false };
     let same_number = match wanted.host {
         HostPort::Any => true,
         HostPort::One(port) => port == number,
         HostPort::OneOf(first, last) => (first..=last).contains(&number),
     };
-    let same_address = bound.host_ip == wanted.host_ip || (everywhere(bound) && everywhere(wanted));
+    // Without an address it is for the daemon to choose one: all, or that of its configuration or of the network's.
+    let any_address = wanted.host_ip.is_none_or(|ip| ip.is_unspecified());
+    let same_address = any_address || bound.host_ip == wanted.host_ip;
     bound.container == wanted.container && same_number && same_address
 }
 
@@ -105,7 +106,8 @@ mod tests {
             (wanted(Some("::"), HostPort::One(8080)), bound(Some("::"), 8080), true),
             (wanted(Some("127.0.0.1"), HostPort::One(8080)), bound(Some("127.0.0.1"), 8080), true),
             (wanted(Some("127.0.0.1"), HostPort::One(8080)), bound(None, 8080), false),
-            (wanted(None, HostPort::One(8080)), bound(Some("127.0.0.1"), 8080), false),
+            (wanted(Some("192.0.2.1"), HostPort::One(8080)), bound(Some("127.0.0.1"), 8080), false),
+            (wanted(None, HostPort::One(8080)), bound(Some("127.0.0.1"), 8080), true),
             (port(None, HostPort::One(8080), Protocol::Udp), bound(None, 8080), false),
         ] {
             assert_eq!(serves(&bound, &wanted), holds, "{wanted} by {bound}");

@@ -174,3 +174,18 @@ async fn a_log_that_nobody_keeps_is_told_at_once() {
     fails(&stage, &manifest, &["its log can't be read"]);
     assert!(begin.elapsed() < Duration::from_secs(60), "it waited for its deadline");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_of_a_port_may_be_the_choice_of_its_network() {
+    let Some(stage) = Stage::new().await else { return };
+    let port = unique_port();
+    stage.compose(&(web("", "{tcp: 8080}") + &format!("    ports: [\"{port}:8080\"]\n")));
+    let file = stage.path().join("compose.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let options = "    driver_opts: {com.docker.network.bridge.host_binding_ipv4: 127.0.0.1}\n    ipam:";
+    std::fs::write(&file, text.replace("    ipam:", options)).unwrap();
+    stage.apply().ends_with(0);
+    let web = running(&stage.containers().await, "web").clone();
+    let shown: Vec<String> = web.bound.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, [format!("127.0.0.1:{port}:8080/tcp")]);
+}
