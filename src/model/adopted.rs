@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::desired::Dependency;
 use super::name::{ContainerId, Instance, NetworkId, ServiceName, VolumeName};
 
 /// The objects of one stack that others made.
@@ -50,4 +51,6 @@ pub struct ComposeOrigin {
     pub number: u32,
     /// Whether `docker compose run` made it: a container for one purpose that belongs to no service.
     pub one_off: bool,
+    /// The services that were to be up before it.
+    pub depends_on: BTreeMap<ServiceName, Dependency>,
 }

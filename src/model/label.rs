@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::adopted::ComposeOrigin;
-use super::name::{ContainerId, ContainerName, DeployId, Instance, StackName};
+use super::desired::{Condition, Dependency};
+use super::name::{ContainerId, ContainerName, DeployId, Instance, ServiceName, StackName};
 
 /// The stack that owns the object. Without this label Evenkeel writes to nothing.
 pub const STACK: &str = "evenkeel.stack";
@@ -39,7 +40,24 @@ pub fn compose_origin(labels: &BTreeMap<String, String>) -> Option<ComposeOrigin
         service: get("service")?.parse().ok()?,
         number: get("container-number")?.parse().ok()?,
         one_off: get("oneoff").is_some_and(|word| word.eq_ignore_ascii_case("true")),
+        depends_on: get("depends_on").map(|text| dependencies(text)).unwrap_or_default(),
     })
+}
+
+/// `db:service_healthy:true,cache:service_started:false`: a service, its condition, whether it is restarted with it.
+fn dependencies(text: &str) -> BTreeMap<ServiceName, Dependency> {
+    let one = |entry: &str| {
+        let mut parts = entry.split(':');
+        let name = parts.next()?.parse().ok()?;
+        let condition = match parts.next() {
+            Some("service_healthy") => Condition::Healthy,
+            Some("service_completed_successfully") => Condition::Completed,
+            Some(_) | None => Condition::Started,
+        };
+        let restart = parts.next() == Some("true");
+        Some((name, Dependency { condition, required: true, restart }))
+    };
+    text.split(',').filter_map(one).collect()
 }
 
 /// Which container of a stack it is, and which deploy has made it. One that bears no label of ours is who Compose says
@@ -56,7 +74,9 @@ pub fn identity(
     }
     if !labels.contains_key(STACK) {
         let (service, number) = match compose_origin(labels) {
-            Some(ComposeOrigin { project: _, service, number, one_off: _ }) => (service, number),
+            Some(ComposeOrigin { project: _, service, number, one_off: _, depends_on: _ }) => {
+                (service, number)
+            }
             None => (parsed(name.as_str()).or_else(|_| parsed(id.short()))?, 1),
         };
         // Its own, for a name that it gets when it is replaced.

@@ -9,7 +9,7 @@ use super::name::{
     ContainerId, ContainerName, DeployId, ImageId, Instance, NetworkId, NetworkName, StackName, VolumeName,
 };
 use super::platform::Platform;
-use super::spec::{ContainerSpec, Healthcheck, NetworkSpec, PublishedPort, VolumeSpec};
+use super::spec::{ContainerSpec, Healthcheck, Namespace, NetworkSpec, PublishedPort, VolumeSpec};
 
 /// Everything that a plan for one stack needs to know of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,21 @@ pub struct Server {
     pub name: String,
     /// The API version in use.
     pub api_version: String,
+    /// What its containers get where they declare nothing.
+    pub defaults: DaemonDefaults,
+}
+
+/// What a daemon gives to containers that declare nothing, as far as it tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DaemonDefaults {
+    /// The logging driver.
+    pub logging: Option<String>,
+    /// The runtime.
+    pub runtime: Option<String>,
+    /// Whose control groups they see.
+    pub cgroup: Option<Namespace>,
+    /// Whether its kernel can count swap. Where it can't, every limit of it becomes none.
+    pub counts_swap: bool,
 }
 
 /// A container of the stack.

@@ -106,7 +106,9 @@ impl<'a> Selecting<'a> {
         };
         let mut members: BTreeMap<&ServiceName, Vec<(u32, &ContainerId, &OtherContainer)>> = BTreeMap::new();
         for (id, other) in &live.others {
-            let Some(ComposeOrigin { project: _, service, number, one_off: _ }) = of_project(other) else {
+            let Some(ComposeOrigin { project: _, service, number, one_off: _, depends_on: _ }) =
+                of_project(other)
+            else {
                 continue;
             };
             members.entry(service).or_default().push((*number, id, other));

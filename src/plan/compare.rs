@@ -16,7 +16,8 @@ use super::{LastApplied, Plan, assemble, content};
 use crate::model::desired::{Desired, FromOutside, Service};
 use crate::model::image::ImageRef;
 use crate::model::live::{
-    ContainerState, Live, LiveContainer, LiveNetwork, LiveVolume, OtherContainer, Server, Status,
+    ContainerState, DaemonDefaults, Live, LiveContainer, LiveNetwork, LiveVolume, OtherContainer, Server,
+    Status,
 };
 use crate::model::name::{
     ContainerId, ContainerName, ImageId, Instance, NetworkId, ServiceName, StackName, VolumeName,
@@ -102,7 +103,12 @@ fn host_of(base: Option<&Desired>, head: &Desired, host: Host<'_>) -> (Live, Las
     let images = head.services.values().flat_map(|service| service.spec.images());
     let mut live = Live {
         registry: BTreeMap::new(),
-        server: Server { id: String::new(), name: "no host".to_owned(), api_version: String::new() },
+        server: Server {
+            id: String::new(),
+            name: "no host".to_owned(),
+            api_version: String::new(),
+            defaults: DaemonDefaults::default(),
+        },
         containers: BTreeMap::new(),
         others: BTreeMap::new(),
         networks: networks(base),

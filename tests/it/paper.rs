@@ -7,7 +7,7 @@ use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, Prune, Revi
 use evenkeel::model::image::PullPolicy;
 use evenkeel::model::label;
 use evenkeel::model::live::{
-    ContainerState, Live, LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server, Status,
+    ContainerState, DaemonDefaults, Live, LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server, Status,
 };
 use evenkeel::model::name::{ContainerId, DeployId, ImageId, Instance, NetworkId, ServiceName};
 use evenkeel::model::policy::{Drift, Rollback};
@@ -78,8 +78,12 @@ pub(crate) struct Paper {
 
 impl Paper {
     pub(crate) fn empty() -> Self {
-        let server =
-            Server { id: "paper".to_owned(), name: "paper".to_owned(), api_version: "1.41".to_owned() };
+        let server = Server {
+            id: "paper".to_owned(),
+            name: "paper".to_owned(),
+            api_version: "1.41".to_owned(),
+            defaults: DaemonDefaults::default(),
+        };
         let live = Live {
             server,
             containers: BTreeMap::new(),

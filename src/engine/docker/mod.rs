@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error as DockerError;
+use bollard::models::SystemInfoCgroupVersionEnum;
 use bollard::{ClientVersion, Docker as Client};
 use futures_util::TryFutureExt;
 use futures_util::stream::BoxStream;
@@ -31,10 +32,10 @@ use super::{
     PullProgress, UpdateContainer,
 };
 use crate::model::image::ImageRef;
-use crate::model::live::{LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server};
+use crate::model::live::{DaemonDefaults, LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server};
 use crate::model::name::{ContainerId, ContainerName, NetworkId, NetworkName, VolumeName};
 use crate::model::platform::Platform;
-use crate::model::spec::{Attachment, NetworkSpec, VolumeSpec};
+use crate::model::spec::{Attachment, Namespace, NetworkSpec, VolumeSpec};
 use crate::model::text::Text;
 
 /// The socket of a usual installation.
@@ -164,6 +165,15 @@ impl Engine for Docker {
             id: info.id.unwrap_or_default(),
             name: format!("Docker {}", info.server_version.unwrap_or_default()),
             api_version: format!("{}.{}", self.api.0, self.api.1),
+            defaults: DaemonDefaults {
+                logging: info.logging_driver,
+                runtime: info.default_runtime,
+                cgroup: info.cgroup_version.map(|version| match version {
+                    SystemInfoCgroupVersionEnum::_2 => Namespace::Private,
+                    SystemInfoCgroupVersionEnum::_1 | SystemInfoCgroupVersionEnum::EMPTY => Namespace::Host,
+                }),
+                counts_swap: info.swap_limit == Some(true),
+            },
         })
     }
 

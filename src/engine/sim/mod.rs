@@ -33,10 +33,12 @@ use super::{
 };
 use crate::model::image::ImageRef;
 use crate::model::label;
-use crate::model::live::{LiveContainer, LiveImage, LiveNetwork, LiveVolume, OtherContainer, Server};
+use crate::model::live::{
+    DaemonDefaults, LiveContainer, LiveImage, LiveNetwork, LiveVolume, OtherContainer, Server,
+};
 use crate::model::name::{ContainerId, ContainerName, NetworkId, VolumeName};
 use crate::model::platform::Platform;
-use crate::model::spec::{Attachment, NetworkSpec, VolumeSpec};
+use crate::model::spec::{Attachment, Namespace, NetworkSpec, VolumeSpec};
 use crate::model::text::Text;
 
 /// After so long a call that hangs fails.
@@ -160,6 +162,12 @@ impl Engine for Sim {
                 id: "simulated".to_owned(),
                 name: "a simulated Docker".to_owned(),
                 api_version: "1.41".to_owned(),
+                defaults: DaemonDefaults {
+                    logging: Some("json-file".to_owned()),
+                    runtime: Some("runc".to_owned()),
+                    cgroup: Some(Namespace::Host),
+                    counts_swap: true,
+                },
             })
         })
         .await
