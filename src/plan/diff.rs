@@ -135,7 +135,11 @@ impl Sides<'_> {
             // We made this container and did not declare it. Only what Docker lets people change afterwards can be
             // somebody's work; the rest is the daemon's.
             Some(_) => !is_changeable(path),
-            None => !self.image_known || normal::DAEMON_FILLED.iter().any(|group| path.is_in(group)),
+            None => {
+                !self.image_known
+                    || normal::DAEMON_FILLED.iter().any(|group| path.is_in(group))
+                    || normal::is_proxy_variable(path)
+            }
         }
     }
 }

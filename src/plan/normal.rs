@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::attached;
-use super::fields::{DigestKey, FieldValue, Fields};
+use super::fields::{DigestKey, FieldPath, FieldValue, Fields};
 use super::grants::{self, Place};
 use crate::model::grant::FileAccess;
 use crate::model::live::{LiveContainer, LiveImage};
@@ -48,6 +48,17 @@ pub(super) const DAEMON_FILLED: [&str; 15] = [
     "runtime",
     "oom_score_adj",
 ];
+
+/// What Docker's client and Compose give to every container that they make, where the client's `config.json` has
+/// `proxies`. No manifest says it.
+const PROXY_VARIABLES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
+
+/// Whether the field is a variable that Docker's client sets by itself, in small letters or capitals.
+pub(super) fn is_proxy_variable(path: &FieldPath) -> bool {
+    path.as_str().strip_prefix("environment.").is_some_and(|name| {
+        PROXY_VARIABLES.iter().any(|known| *known == name || known.to_ascii_uppercase() == name)
+    })
+}
 
 /// Docker's default for `/dev/shm`, in bytes.
 const SHM_BYTES: u64 = 64 << 20;

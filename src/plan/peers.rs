@@ -13,8 +13,8 @@ use super::refusal::Refusal;
 use super::step::Target;
 use crate::model::desired::{Desired, Service};
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::{ContainerId, ServiceName};
-use crate::model::spec::{ContainerSpec, Namespace, Peer};
+use crate::model::name::{ContainerId, NetworkName, ServiceName};
+use crate::model::spec::{Attachment, ContainerSpec, Namespace, Peer};
 
 /// The first container of a service, as the plan has it so far.
 #[derive(Debug)]
@@ -73,16 +73,28 @@ fn named(name: &str, desired: &Desired, live: &Live) -> Result<ContainerId, (Str
 }
 
 /// `container` with its peers as `spec` calls them, where they are those that `spec` means once the plan is carried out.
-/// The others keep their ids, and so differ.
+/// The others keep their ids, and so differ. Where `spec` wants the name that it bears as an alias it has that: Docker
+/// finds a container by its name on every network, whoever made it.
 pub(super) fn as_declared<'c>(
     container: &'c LiveContainer,
     spec: &ContainerSpec,
     peers: &BTreeMap<Peer, Target>,
 ) -> Cow<'c, LiveContainer> {
-    if container.spec.namespaces.peers().next().is_none() {
+    let name = container.name.as_str();
+    let is_known = |network: &NetworkName, attachment: &Attachment| {
+        attachment.aliases.contains(name)
+            || spec.networks.get(network).is_none_or(|wanted| !wanted.aliases.contains(name))
+    };
+    let unnamed = |(network, attachment): (&NetworkName, &Attachment)| !is_known(network, attachment);
+    if container.spec.namespaces.peers().next().is_none() && !container.spec.networks.iter().any(unnamed) {
         return Cow::Borrowed(container);
     }
     let mut declared = container.clone();
+    for (network, attachment) in &mut declared.spec.networks {
+        if !is_known(network, attachment) {
+            attachment.aliases.insert(name.to_owned());
+        }
+    }
     let wanted = spec.namespaces.by_key();
     for ((_, seen), (_, wanted)) in declared.spec.namespaces.by_key_mut().into_iter().zip(wanted) {
         if let (Some(Namespace::Of(Peer::Id(id))), Some(Namespace::Of(peer))) = (seen.as_ref(), wanted)
