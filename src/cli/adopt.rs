@@ -1,5 +1,7 @@
 //! `adopt`: takes over what runs already, without touching it.
 
+mod write;
+
 use serde_json::{Value, json};
 
 use super::args::{AdoptArgs, Global};
@@ -17,13 +19,16 @@ use crate::plan::text::{Layout, to_text};
 const ACTOR: &str = "evenkeel adopt";
 
 pub(super) async fn adopt(global: &Global, args: &AdoptArgs, output: Output) -> anyhow::Result<ExitStatus> {
-    let resolved = select::desired(global, output).await?;
-    let desired = &resolved.desired;
     let wish = if args.containers.is_empty() {
         Wish::Project(args.compose_project.clone())
     } else {
         Wish::Containers(args.containers.clone())
     };
+    if let Some(file) = &args.write {
+        return write::write(global, (args, file), &wish, output).await;
+    }
+    let resolved = select::desired(global, output).await?;
+    let desired = &resolved.desired;
     let machine =
         if args.dry_run { select::machine_to_look(global).await? } else { select::machine(global).await? };
     let proposal = machine.propose(desired, &wish, Registries::Ask).await.map_err(outcome::not_planned)?;

@@ -130,7 +130,7 @@ fn tell(folder: &Path, written: &[String], kept: &[String], output: Output) {
 }
 
 /// The project's name: the one that is wished for, or the folder's, made fit.
-fn project(folder: &Path, wish: Option<&str>) -> anyhow::Result<StackName> {
+pub(super) fn project(folder: &Path, wish: Option<&str>) -> anyhow::Result<StackName> {
     if let Some(wish) = wish {
         return wish.parse().context("the project can't be called that");
     }

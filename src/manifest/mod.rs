@@ -49,6 +49,8 @@ use std::collections::BTreeMap;
 
 pub use language::model::{Model, Reveal, Show};
 
+pub use render::draft::{Variable, Written, written};
+
 pub use agent_file::{AgentFile, Followed, agent_file};
 pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
 

@@ -3,6 +3,7 @@
 //! It is written from [`Desired`](crate::model::desired::Desired) itself, so it shows what is deployed and not what was read. What is sensitive is
 //! shown as `(sensitive)`; everything that Compose cannot say is under `x-evenkeel`.
 
+pub(super) mod draft;
 mod gate;
 mod grants;
 mod parts;

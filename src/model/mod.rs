@@ -6,6 +6,7 @@
 
 pub mod adopted;
 pub mod desired;
+pub mod draft;
 pub mod grant;
 pub mod image;
 pub mod label;

@@ -4,6 +4,7 @@
 //! that Git asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::LastApplied;
 use super::decide::{self, Decision};
@@ -39,6 +40,15 @@ pub struct Named {
     pub container: String,
     /// The service that it is to serve as; absent where Compose's labels or its name say it.
     pub service: Option<ServiceName>,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.service {
+            Some(service) => write!(f, "{service}={}", self.container),
+            None => f.write_str(&self.container),
+        }
+    }
 }
 
 /// What is to be taken over.

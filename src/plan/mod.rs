@@ -15,6 +15,7 @@ use crate::model::name::{
 use crate::model::spec::{Attachment, Resources, RestartPolicy};
 
 pub mod adopt;
+pub mod draft;
 pub mod fields;
 pub mod normal;
 pub mod images;

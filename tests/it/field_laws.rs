@@ -7,9 +7,9 @@
 mod count;
 mod hand;
 mod objects;
-mod row;
+pub mod row;
 mod stage;
-mod table;
+pub mod table;
 
 use std::collections::BTreeMap;
 

@@ -17,6 +17,7 @@ mod compose;
 mod connecting;
 mod demo;
 mod docker;
+mod drafts;
 mod engine_contract;
 mod field_laws;
 mod hostile;

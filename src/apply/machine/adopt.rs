@@ -1,17 +1,20 @@
 //! Takes over what others made: only the ledger is written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::look::Known;
 use super::{DeployError, Machine, off_the_loop};
 use crate::apply::ledger::adopted::TakeOver;
 use crate::apply::registry::Registries;
 use crate::engine::Engine;
+use crate::engine::observe::observe;
 use crate::model::adopted::Adopted;
 use crate::model::desired::Desired;
+use crate::model::draft::Draft;
 use crate::model::name::{ContainerId, Instance, StackName};
 use crate::plan::Plan;
 use crate::plan::adopt::{self, Selection, Wish};
+use crate::plan::draft;
 use crate::plan::fields::Fields;
 use crate::plan::refusal::{Refusal, Refused};
 
@@ -26,7 +29,45 @@ pub struct Proposal {
     applied: BTreeMap<Instance, (ContainerId, Fields)>,
 }
 
+/// What stands for the stack while it is only being asked what there is: nothing of anybody's bears it.
+const NOBODY: &str = "evenkeel-looks";
+
 impl<E: Engine> Machine<E> {
+    /// Writes down what the containers that `wish` means are made of. Where they are not all of one Compose project, the
+    /// stack is called `otherwise`. Changes nothing.
+    ///
+    /// # Errors
+    /// Everything that isn't clear about the wish.
+    pub async fn draft(
+        &self,
+        wish: &Wish,
+        (named, otherwise): (Option<&StackName>, &StackName),
+    ) -> Result<Draft, DeployError> {
+        let nobody: StackName = NOBODY.parse().map_err(|error| DeployError::Bug(vec![format!("{error}")]))?;
+        let nothing = BTreeSet::new();
+        let live = observe(&self.engine, &nobody, &Adopted::none(), &nothing).await?;
+        let chosen = draft::choose(&live, wish)?;
+        let stack = match (&chosen.stack, named) {
+            (Some(project), Some(named)) if project != named && matches!(wish, Wish::Project(_)) => {
+                return Err(Refused(vec![Refusal {
+                    what: format!("the Compose project is `{project}`, and the stack would be `{named}`"),
+                    hint:
+                        "let both have one name, so that the names of containers, networks and volumes stay: \
+                           leave `--project-name` out"
+                            .to_owned(),
+                }])
+                .into());
+            }
+            (found, named) => named.or(found.as_ref()).unwrap_or(otherwise),
+        };
+        let live = observe(&self.engine, &nobody, &chosen.containers, &nothing).await?;
+        // The images can be asked for only once it is known which those are.
+        let references = draft::references(&chosen, &live);
+        let live = observe(&self.engine, &nobody, &chosen.containers, &references).await?;
+        let files = self.files.root().to_string_lossy();
+        Ok(draft::draft(stack, &chosen, &live, self.normal_host(&files)))
+    }
+
     /// What it would mean to take over what `wish` says. Writes nothing.
     ///
     /// # Errors

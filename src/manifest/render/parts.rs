@@ -63,7 +63,7 @@ pub(super) fn put_mounts(out: &mut Out, names: &Names<'_>, spec: &ContainerSpec)
     out.texts("external_links", links.into_iter().map(|(target, name)| format!("{target}:{name}")));
 }
 
-fn short_tmpfs(target: &str, mount: &Mount) -> String {
+pub(super) fn short_tmpfs(target: &str, mount: &Mount) -> String {
     let mut options: Vec<String> = mount.options.kernel.iter().cloned().collect();
     if let MountSource::Tmpfs { size, mode } = &mount.source {
         options.extend(size.map(|size| format!("size={size}")));
@@ -73,7 +73,7 @@ fn short_tmpfs(target: &str, mount: &Mount) -> String {
     format!("{target}:{}", options.join(","))
 }
 
-fn mount(names: &Names<'_>, target: &str, mount: &Mount) -> Mapping {
+pub(super) fn mount(names: &Names<'_>, target: &str, mount: &Mount) -> Mapping {
     let Mount { source, read_only, options: how } = mount;
     let mut out = Out::default();
     let mut tmpfs = Out::default();
