@@ -35,6 +35,10 @@ pub(super) fn differences(
     let desired = normal::of_spec(spec, host);
     let image = live.images.get(&container.image);
     let mut seen = normal::of_live(&container.spec, host);
+    match normal::words(normal::security_said(&container.spec, &spec.security_opt)) {
+        Some(said) => seen.set("security_opt", said),
+        None => seen.remove(&FieldPath::new("security_opt")),
+    }
     let mut filled_in = normal::defaults(container, image, host);
     // Whoever changes the memory alone leaves the swap as Docker had filled it in.
     filled_in.set_some("memswap_limit", spec.resources.default_swap().map(FieldValue::from));

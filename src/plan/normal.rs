@@ -13,7 +13,7 @@ use crate::model::grant::FileAccess;
 use crate::model::live::{LiveContainer, LiveImage};
 use crate::model::spec::{
     Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, Logging, Mount, MountSource,
-    Namespace, PublishedPort, Swap, Ulimit,
+    Namespace, Namespaces, PublishedPort, Swap, Ulimit,
 };
 use crate::model::text::Text;
 use crate::model::{label, spec::ContentDigest};
@@ -193,6 +193,20 @@ pub(super) fn of_live(spec: &ContainerSpec, host: Host<'_>) -> Fields {
         ..spec.clone()
     };
     project(&spec, host)
+}
+
+/// The option that an engine adds by itself where `SELinux` could not tell the container from its host.
+const LABEL_DISABLED: &str = "label=disable";
+
+/// What `found` says to the security modules of the host, without what the engine added: all of `declared` counts as
+/// said.
+pub(super) fn security_said(found: &ContainerSpec, declared: &BTreeSet<String>) -> BTreeSet<String> {
+    let Namespaces { ipc, pid, .. } = &found.namespaces;
+    let is_added = found.privileged || [ipc, pid].contains(&&Some(Namespace::Host));
+    let said = |option: &&String| {
+        !is_added || option.as_str() != LABEL_DISABLED || declared.contains(option.as_str())
+    };
+    found.security_opt.iter().filter(said).cloned().collect()
 }
 
 /// What image and daemon give to `container` where it declares nothing.

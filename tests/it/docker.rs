@@ -31,6 +31,7 @@ mod kept_plans;
 mod registry;
 mod rollbacks;
 mod why;
+mod written;
 
 /// A stack of its own on a real Docker, with a folder for its manifests and its state.
 pub struct Stage {
@@ -196,7 +197,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(words: &str, output: &Output) -> Self {
+    pub fn of(words: &str, output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Self {
             words: words.to_owned(),

@@ -17,9 +17,6 @@ use crate::plan::normal::{self, Host};
 const LOGGING: &str = "json-file";
 /// The runtime of Docker's own.
 const RUNTIME: &str = "runc";
-/// What an engine adds by itself where `SELinux` can't tell the container from its host.
-const LABEL_DISABLED: &str = "label=disable";
-
 /// What differs between a container and one that declares nothing.
 struct Said {
     seen: Fields,
@@ -96,7 +93,7 @@ pub(super) fn spec(
         stop_signal: seen.stop_signal.clone().filter(|_| said.has("stop_signal")),
         stop_grace: seen.stop_grace.filter(|_| said.has("stop_grace_period")),
         init: seen.init.filter(|_| said.has("init")),
-        security_opt: security(seen),
+        security_opt: normal::security_said(seen, &BTreeSet::new()),
         shm_size: seen.shm_size.filter(|_| said.has("shm_size")),
         logging: seen.logging.as_ref().and_then(|logging| written_logging(logging, &said)),
         resources: resources(&seen.resources, &said),
@@ -160,13 +157,6 @@ fn healthcheck(check: &Healthcheck, said: &Said) -> Option<Healthcheck> {
 
 fn written_logging(logging: &Logging, said: &Said) -> Option<Logging> {
     said.has_any("logging").then(|| logging.clone())
-}
-
-fn security(seen: &ContainerSpec) -> BTreeSet<String> {
-    let on_host = |namespace: &Option<Namespace>| *namespace == Some(Namespace::Host);
-    let is_unlabelled = seen.privileged || on_host(&seen.namespaces.ipc) || on_host(&seen.namespaces.pid);
-    let all = seen.security_opt.iter();
-    all.filter(|option| !(is_unlabelled && *option == LABEL_DISABLED)).cloned().collect()
 }
 
 fn resources(seen: &Resources, said: &Said) -> Resources {

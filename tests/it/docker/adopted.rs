@@ -100,6 +100,19 @@ impl Project {
         self.run("plan --json").ends_with(0).json()
     }
 
+    /// What is written from the containers leaves nothing to do, either.
+    fn writes(&self) {
+        let stack = &self.stage.stack;
+        let words = format!("adopt --write written.yaml --force --json --compose-project {stack}");
+        self.stage.run(&words).ends_with(0);
+        let ran = self.stage.run("-f written.yaml adopt --dry-run --json");
+        let text = fs::read_to_string(self.stage.path().join("written.yaml")).unwrap();
+        assert_eq!(ran.status, Some(0), "{}\n{text}", ran.stderr);
+        let plan = &ran.json()["plan"];
+        assert_eq!(plan["changes"], Value::Array(Vec::new()), "{plan:#}\n{text}");
+        tell(&text);
+    }
+
     fn edit(&self, from: &str, to: &str) {
         let path = self.stage.path().join("compose.yaml");
         let text = fs::read_to_string(&path).unwrap();
@@ -143,6 +156,7 @@ async fn a_whole_project(compose: &[String], text: &str) {
     let before = project.lives().await;
     let seen = project.run("adopt --dry-run --json").ends_with(0).says("nothing was adopted").json();
     is_empty(&seen["plan"]);
+    project.writes();
     assert!(!project.stage.path().join("state").exists(), "a look leaves nothing behind");
     project.run("plan").ends_with(1).says("evenkeel adopt");
     project.run("adopt --yes").ends_with(0).says("nothing was restarted");

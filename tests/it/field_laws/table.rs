@@ -33,6 +33,8 @@ const PROCESS: &[Row] = &[
     row("cap_add", "cap_add: [NET_ADMIN]", "cap_add: [sys_time, CAP_NET_ADMIN]"),
     row("cap_drop", "cap_drop: [MKNOD]", "cap_drop: [ALL]"),
     row("security_opt", "security_opt: ['no-new-privileges:true']", "security_opt: ['seccomp=unconfined']"),
+    // The engine adds an option of its own to a container that shares this with the host.
+    row("security_opt", "security_opt: ['no-new-privileges:true']", "security_opt: ['seccomp=unconfined']").with("pid: host"),
     row("extra_hosts", "extra_hosts: ['a:10.0.0.9', 'six=2001:db8::1']", "extra_hosts: {a: 10.0.0.8}"),
     row("dns", "dns: [9.9.9.9, 1.1.1.1]", "dns: [1.1.1.1, 9.9.9.9]"),
     row("dns_search", "dns_search: [b.example, a.example]", "dns_search: a.example"),

@@ -87,7 +87,7 @@ impl Taking {
         let name = [name, longer.clone()].into_iter().chain(numbered).find(free).unwrap_or(longer);
         let variable = Variable { value: Text::sensitive(value), found };
         self.variables.entry(name.clone()).or_insert(variable);
-        format!("${{{name}}}")
+        needed(&name)
     }
 
     /// Takes out what its key says to be secret.
@@ -235,9 +235,14 @@ fn replaced(text: &str, known: &[(String, String)]) -> String {
         Some((at, value, name)) => {
             let (before, rest) = text.split_at(at);
             let after = rest.get(value.len()..).unwrap_or_default();
-            format!("{}${{{name}}}{}", before.replace('$', "$$"), replaced(after, known))
+            format!("{}{}{}", before.replace('$', "$$"), needed(name), replaced(after, known))
         }
     }
+}
+
+/// The variable of that name. Without a value it is an error: an empty one would replace the container, without a secret.
+fn needed(name: &str) -> String {
+    format!("${{{name}:?}}")
 }
 
 /// `name` as the name of a variable.
