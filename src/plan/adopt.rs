@@ -24,6 +24,10 @@ use crate::model::name::{ContainerId, Instance, NetworkName, ServiceName, Volume
 use crate::model::policy::NAME;
 use crate::model::spec::MountSource;
 
+mod notes;
+
+pub use notes::notes;
+
 /// What somebody wants taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
@@ -346,7 +350,7 @@ pub fn baseline(
 /// The fields that are desired, with those that differ as the container has them.
 fn as_it_is(decision: &Decision<'_>, container: &LiveContainer, live: &Live, host: Host<'_>) -> Fields {
     let mut fields = decision.fields.clone();
-    let seen = peers::as_declared(container, &decision.spec, &decision.peers);
+    let seen = peers::as_declared((container, &container.name), &decision.spec, &decision.peers);
     for change in diff::differences(decision.sought(), &seen, None, live, host) {
         match change.before {
             Some(before) => fields.set(change.path.as_str(), before),

@@ -237,7 +237,7 @@ impl<'a> Decision<'a> {
         let Look { live, last, host, serving, .. } = look;
         let on_record = last.current.get(&container.instance).filter(|(id, _)| *id == container.id);
         let applied = on_record.map(|(_, fields)| fields);
-        let seen = peers::as_declared(container, &self.spec, &self.peers);
+        let seen = peers::as_declared((container, &container.name), &self.spec, &self.peers);
         let mut differences = diff::differences(self.sought(), &seen, applied, live, host);
         peers::explain(&mut differences, container, &self.spec, (serving, live));
         peers::restarted(&mut differences, container, self.service, serving);
@@ -296,7 +296,7 @@ impl<'a> Decision<'a> {
             .filter(|parked| parked.instance == self.instance && parked.id != current.id)
             .filter(|parked| matches!(parked.state.status, Status::Exited { .. }))
             .filter(|parked| {
-                let parked = peers::as_declared(parked, &self.spec, &self.peers);
+                let parked = peers::as_declared((parked, &self.name), &self.spec, &self.peers);
                 let changes = diff::differences(self.sought(), &parked, None, live, host);
                 changes.iter().all(|change| change.path.is_in("restart"))
             })

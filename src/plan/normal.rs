@@ -7,18 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::attached;
-use super::fields::{DigestKey, FieldPath, FieldValue, Fields};
+use super::fields::{DigestKey, FieldValue, Fields};
 use super::grants::{self, Place};
 use crate::model::grant::FileAccess;
 use crate::model::live::{LiveContainer, LiveImage};
 use crate::model::spec::{
     Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, Logging, Mount, MountSource,
-    Namespace, Namespaces, PublishedPort, Swap, Ulimit,
+    Namespace, PublishedPort, Swap, Ulimit,
 };
 use crate::model::text::Text;
 use crate::model::{label, spec::ContentDigest};
 
+mod added;
 pub(super) mod machine;
+
+pub(super) use added::{is_proxy_variable, security_said};
 
 /// What the projection needs to know of this host.
 #[derive(Debug, Clone, Copy)]
@@ -48,17 +51,6 @@ pub(super) const DAEMON_FILLED: [&str; 15] = [
     "runtime",
     "oom_score_adj",
 ];
-
-/// What Docker's client and Compose give to every container that they make, where the client's `config.json` has
-/// `proxies`. No manifest says it.
-const PROXY_VARIABLES: [&str; 5] = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
-
-/// Whether the field is a variable that Docker's client sets by itself, in small letters or capitals.
-pub(super) fn is_proxy_variable(path: &FieldPath) -> bool {
-    path.as_str().strip_prefix("environment.").is_some_and(|name| {
-        PROXY_VARIABLES.iter().any(|known| *known == name || known.to_ascii_uppercase() == name)
-    })
-}
 
 /// Docker's default for `/dev/shm`, in bytes.
 const SHM_BYTES: u64 = 64 << 20;
@@ -193,20 +185,6 @@ pub(super) fn of_live(spec: &ContainerSpec, host: Host<'_>) -> Fields {
         ..spec.clone()
     };
     project(&spec, host)
-}
-
-/// The option that an engine adds by itself where `SELinux` could not tell the container from its host.
-const LABEL_DISABLED: &str = "label=disable";
-
-/// What `found` says to the security modules of the host, without what the engine added: all of `declared` counts as
-/// said.
-pub(super) fn security_said(found: &ContainerSpec, declared: &BTreeSet<String>) -> BTreeSet<String> {
-    let Namespaces { ipc, pid, .. } = &found.namespaces;
-    let is_added = found.privileged || [ipc, pid].contains(&&Some(Namespace::Host));
-    let said = |option: &&String| {
-        !is_added || option.as_str() != LABEL_DISABLED || declared.contains(option.as_str())
-    };
-    found.security_opt.iter().filter(said).cloned().collect()
 }
 
 /// What image and daemon give to `container` where it declares nothing.

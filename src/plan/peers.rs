@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use super::step::Target;
 use crate::model::desired::{Desired, Service};
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::{ContainerId, NetworkName, ServiceName};
+use crate::model::name::{ContainerId, ContainerName, NetworkName, ServiceName};
 use crate::model::spec::{Attachment, ContainerSpec, Namespace, Peer};
 
 /// The first container of a service, as the plan has it so far.
@@ -73,14 +73,14 @@ fn named(name: &str, desired: &Desired, live: &Live) -> Result<ContainerId, (Str
 }
 
 /// `container` with its peers as `spec` calls them, where they are those that `spec` means once the plan is carried out.
-/// The others keep their ids, and so differ. Where `spec` wants the name that it bears as an alias it has that: Docker
-/// finds a container by its name on every network, whoever made it.
+/// The others keep their ids, and so differ. Where `spec` wants `name`, which it bears once it serves, as an alias it has that:
+/// Docker finds a container by its name on every network, whoever made it.
 pub(super) fn as_declared<'c>(
-    container: &'c LiveContainer,
+    (container, name): (&'c LiveContainer, &ContainerName),
     spec: &ContainerSpec,
     peers: &BTreeMap<Peer, Target>,
 ) -> Cow<'c, LiveContainer> {
-    let name = container.name.as_str();
+    let name = name.as_str();
     let is_known = |network: &NetworkName, attachment: &Attachment| {
         attachment.aliases.contains(name)
             || spec.networks.get(network).is_none_or(|wanted| !wanted.aliases.contains(name))

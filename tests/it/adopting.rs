@@ -14,8 +14,11 @@ use evenkeel::model::label;
 use evenkeel::model::name::DeployId;
 use evenkeel::model::spec::{Attachment, ContainerSpec, NetworkSpec};
 use evenkeel::model::tree::MemoryTree;
+use evenkeel::plan::Plan;
 use evenkeel::plan::adopt::{Named, Wish};
 use tempfile::TempDir;
+
+use crate::drafts::scene::{Maker, Scene as Others, resolved};
 
 /// A host on which Compose has made containers, and a state folder.
 struct Scene {
@@ -176,4 +179,62 @@ async fn what_can_not_be_taken_over_is_said() {
         }
         assert_eq!(scene.sim.writing_calls(), []);
     }
+}
+
+fn of_shop(text: &str) -> Desired {
+    resolved(&format!("name: shop\n{text}"), &BTreeMap::new()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_04_the_proxy_of_whoever_made_it_replaces_no_container() {
+    let scene = Others::new();
+    let text = "services: {web: {image: plain:1, environment: {A: b, HTTP_PROXY: 'http://me:secret@proxy', no_proxy: a}}}\n";
+    scene.make(&of_shop(text), Maker::Compose).await;
+    let without = of_shop("services: {web: {image: plain:1, environment: {A: b}}}\n");
+    let wish = Wish::Project(None);
+    let proposal = scene.machine.propose(&without, &wish, Registries::Leave).await.unwrap();
+    assert!(proposal.plan.is_empty(), "{:?}", proposal.plan.changes);
+    let [note] = proposal.selection.notes.as_slice() else { panic!("{:?}", proposal.selection.notes) };
+    assert!(note.contains("shop-web-1 has HTTP_PROXY, no_proxy, which no manifest says"), "{note}");
+    assert!(!note.contains("secret"));
+    scene.machine.adopt(&without, (&wish, &proposal), "test").await.unwrap();
+    let (plan, _) = scene.machine.plan(&without, Registries::Leave).await.unwrap();
+    assert!(plan.is_empty(), "{:?}", plan.changes);
+    // What a manifest says of it counts.
+    let other = of_shop("services: {web: {image: plain:1, environment: {A: b, HTTP_PROXY: other}}}\n");
+    let (plan, _) = scene.machine.plan(&other, Registries::Leave).await.unwrap();
+    assert_eq!(fields(&plan), ["environment.HTTP_PROXY"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_compose_copied_into_a_container_is_said_to_be_laid_down() {
+    let scene = Others::new();
+    scene.make(&of_shop("services: {web: {image: plain:1}}\n"), Maker::Compose).await;
+    let text = "services: {web: {image: plain:1, configs: [{source: a, target: /etc/a}]}}\nconfigs: {a: {content: x}}\n";
+    let proposal =
+        scene.machine.propose(&of_shop(text), &Wish::Project(None), Registries::Leave).await.unwrap();
+    assert_eq!(fields(&proposal.plan), ["configs./etc/a"]);
+    let [note] = proposal.selection.notes.as_slice() else { panic!("{:?}", proposal.selection.notes) };
+    assert!(note.contains("shop-web-1 mounts nothing at /etc/a"), "{note}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adoption_is_in_the_history_where_nothing_is_left_to_do() {
+    let (same, other) =
+        ("services: {web: {image: plain:1}}\n", "services: {web: {image: plain:1, user: a}}\n");
+    let wish = Wish::Project(None);
+    for (text, expected) in [(other, 0), (same, 1)] {
+        let scene = Others::new();
+        scene.make(&of_shop(same), Maker::Compose).await;
+        let desired = of_shop(text);
+        let proposal = scene.machine.propose(&desired, &wish, Registries::Leave).await.unwrap();
+        scene.machine.adopt(&desired, (&wish, &proposal), "test").await.unwrap();
+        let history = scene.machine.ledger().history(&desired.stack, 9).unwrap();
+        assert_eq!(history.len(), expected, "{text}");
+    }
+}
+
+/// The paths of the fields that a plan changes.
+fn fields(plan: &Plan) -> Vec<&str> {
+    plan.changes.iter().flat_map(|change| &change.fields).map(|field| field.path.as_str()).collect()
 }

@@ -20,6 +20,7 @@ use crate::common::image::TestImage;
 use crate::common::names::{unique_stack, unique_subnet};
 
 mod adopted;
+mod adopted_by_commits;
 mod attached;
 mod bare_files;
 mod deploys;

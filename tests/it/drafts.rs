@@ -1,7 +1,7 @@
 //! `adopt --write` on the simulator: what is written, planned against the host that it was written from, leaves nothing
 //! to do, and a host that is made from it is the same.
 
-mod scene;
+pub mod scene;
 
 use std::collections::BTreeMap;
 
@@ -202,6 +202,8 @@ async fn what_is_not_clear_is_refused() {
     assert!(refused(Wish::Project(Some("third".to_owned()))).await.contains("project `third`"));
     assert!(refused(named(&["nobody"])).await.contains("no container `nobody`"));
     assert!(refused(named(&["shop-web-1", "other-web-1"])).await.contains("would both be web-1"));
+    let renamed = scene.write(&named(&["second=other-web-1"])).await.unwrap();
+    assert!(renamed.text.contains("finds other-web-1 as `second`"), "{}", renamed.text);
     let both = scene.write(&named(&["shop-web-1", "second=other-web-1"])).await.unwrap();
     assert!(
         both.text.contains("name: folder\n") && both.text.contains("container_name: other-web-1"),

@@ -10,7 +10,7 @@ use evenkeel::model::desired::Desired;
 use evenkeel::model::live::LiveImage;
 use evenkeel::model::spec::{
     Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, Logging, Mount, MountSource,
-    Namespace, Protocol, PublishedPort, Swap, Ulimit,
+    Namespace, NetworkSpec, Protocol, PublishedPort, Swap, Ulimit,
 };
 use evenkeel::model::text::Text;
 use evenkeel::plan::{LastApplied, plan};
@@ -257,6 +257,42 @@ fn trap_26_declared_options_of_logging_are_compared_beside_those_of_the_daemon()
     scene.is_quiet();
     scene.declare(|spec| spec.logging = logging(pairs([("max-file", "4")])));
     assert_eq!(scene.named(), ["logging.options.max-file git"]);
+}
+
+#[test]
+fn trap_28_what_the_engine_adds_to_declared_options_is_no_difference() {
+    let mut scene = Scene::new(
+        |spec| {
+            spec.namespaces.pid = Some(Namespace::Host);
+            spec.security_opt = set(["no-new-privileges:true"]);
+        },
+        nothing,
+        |spec| spec.security_opt.extend(set(["label=disable"])),
+    );
+    scene.is_quiet();
+    scene.declare(|spec| spec.security_opt = set(["label=disable"]));
+    assert_eq!(scene.named(), ["security_opt git"]);
+}
+
+#[test]
+fn trap_48_the_name_of_a_container_is_its_alias_whoever_made_it() {
+    let mut web = service("web", "apps");
+    web.spec.networks.insert("net".parse().unwrap(), Attachment::default());
+    let mut desired = desired(vec![web]);
+    desired.networks.insert("net".parse().unwrap(), NetworkSpec::named("net".parse().unwrap()));
+    let mut paper = Paper::empty();
+    let first = plan(&desired, &paper.live, &paper.last, host(&key())).unwrap();
+    paper.carry_out(&first, usize::MAX);
+    let mut scene = Scene { desired, paper };
+    let mut forget = |alias: &str| {
+        let networks = &mut scene.paper.container("web").spec.networks;
+        for attachment in networks.values_mut() {
+            attachment.aliases.remove(alias);
+        }
+        scene.named()
+    };
+    assert_eq!(forget("auren-dev-web-1"), [""; 0]);
+    assert_eq!(forget("web"), ["networks.net.aliases drift"]);
 }
 
 #[test]

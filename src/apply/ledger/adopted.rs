@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::history::State;
 use super::memory::{insert_applied, replace_stable};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, record, schema};
 use crate::model::adopted::Adopted;
 use crate::model::live::Live;
-use crate::model::name::{ContainerId, Instance, StackName};
+use crate::model::name::{ContainerId, DeployId, Instance, StackName};
 use crate::plan::Plan;
 use crate::plan::fields::Fields;
 
@@ -23,7 +24,14 @@ pub struct TakeOver<'a> {
     pub adopted: &'a Adopted,
     /// What the containers count as made from.
     pub applied: &'a BTreeMap<Instance, (ContainerId, Fields)>,
+    /// What it is called in the history.
+    pub id: &'a DeployId,
+    /// Who asked for it.
+    pub actor: &'a str,
 }
+
+/// What the history says of the trigger.
+const TRIGGER: &str = "adopt";
 
 const CONTAINER: &str = "container";
 const NETWORK: &str = "network";
@@ -88,9 +96,9 @@ impl Ledger {
     }
 
     /// Records all of `taken` or nothing. Where nothing is left to do, its revision counts as the one that is carried
-    /// out.
+    /// out, and a later one can be rolled back to it.
     pub fn adopt(&self, taken: TakeOver<'_>, now: Timestamp) -> Result<(), LedgerError> {
-        let TakeOver { plan, adopted, applied } = taken;
+        let TakeOver { plan, adopted, applied, .. } = taken;
         let Adopted { containers, networks, volumes } = adopted;
         let stack = plan.stack.as_str();
         self.write(|transaction| {
@@ -118,7 +126,11 @@ impl Ledger {
                 insert(params![stack, VOLUME, name.as_str(), none.0, none.1, since])?;
             }
             insert_applied(transaction, &plan.stack, applied)?;
-            if plan.is_empty() { replace_stable(transaction, plan, now) } else { Ok(()) }
+            if plan.is_empty() {
+                replace_stable(transaction, plan, now)?;
+                remember(transaction, taken, now)?;
+            }
+            Ok(())
         })
     }
 
@@ -165,4 +177,33 @@ impl Ledger {
                 .map(drop)
         })
     }
+}
+
+/// Puts it into the history, as a deploy that changed nothing.
+fn remember(
+    transaction: &Transaction<'_>,
+    TakeOver { plan, id, actor, .. }: TakeOver<'_>,
+    now: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    let (kind, commit) = record::of_revision(&plan.revision);
+    transaction.execute(
+        "INSERT INTO deploys (id, stack, revision_kind, revision_commit, desired, plan, trigger, actor,
+             began, ended, state, changes, checkpoint)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12)",
+        params![
+            id.as_str(),
+            plan.stack.as_str(),
+            kind,
+            commit,
+            plan.desired.0,
+            plan.id.0,
+            TRIGGER,
+            actor,
+            now.as_millisecond(),
+            State::Done.code(),
+            record::to_json(&record::of_changes(&plan.changes))?,
+            record::to_json(&record::of_checkpoint(&plan.checkpoint))?,
+        ],
+    )?;
+    schema::forget_the_oldest(transaction, plan.stack.as_str())
 }

@@ -320,9 +320,15 @@ fn what_was_adopted_is_on_record_until_it_is_gone() {
         volumes: ["data".parse().unwrap()].into(),
     };
     let plan = plan("aa");
-    let taken = TakeOver { plan: &plan, adopted: &adopted, applied: &current() };
-    ledger.adopt(taken, at(0)).unwrap();
-    ledger.adopt(taken, at(1)).unwrap();
+    let ids: [DeployId; 2] = ["a1", "a2"].map(|id| id.parse().unwrap());
+    let applied = current();
+    let taken = |id| TakeOver { plan: &plan, adopted: &adopted, applied: &applied, id, actor: "somebody" };
+    ledger.adopt(taken(&ids[0]), at(0)).unwrap();
+    ledger.adopt(taken(&ids[1]), at(1)).unwrap();
+    let history = ledger.history(&stack(), 9).unwrap();
+    let said: Vec<_> = history.iter().map(|record| (&record.trigger as &str, record.state)).collect();
+    assert_eq!(said, [("adopt", State::Done); 2]);
+    assert_eq!(ledger.open_deploy(&stack()).unwrap(), None);
     assert_eq!(ledger.adopted(&stack()).unwrap(), adopted);
     assert_eq!(ledger.adopted_elsewhere(&stack(), &adopted).unwrap(), []);
     let other = "other".parse().unwrap();
@@ -331,7 +337,8 @@ fn what_was_adopted_is_on_record_until_it_is_gone() {
     let mut theirs = Adopted { volumes: ["more".parse().unwrap()].into(), ..Adopted::none() };
     theirs.volumes.insert("data".parse().unwrap());
     let their_plan = Plan { stack: other.clone(), ..plan.clone() };
-    let taken = TakeOver { plan: &their_plan, adopted: &theirs, applied: &BTreeMap::new() };
+    let (plan, adopted_too, applied) = (&their_plan, &theirs, &BTreeMap::new());
+    let taken = TakeOver { plan, adopted: adopted_too, applied, id: &ids[0], actor: "somebody" };
     ledger.adopt(taken, at(2)).unwrap_err();
     assert!(ledger.adopted(&other).unwrap().is_empty());
     assert_eq!(ledger.adopted(&stack()).unwrap(), adopted);

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::look::Known;
-use super::{DeployError, Machine, off_the_loop};
+use super::{DeployError, Machine, off_the_loop, random};
 use crate::apply::ledger::adopted::TakeOver;
+use crate::apply::ledger::new_deploy_id;
 use crate::apply::registry::Registries;
 use crate::engine::Engine;
 use crate::engine::observe::observe;
@@ -83,11 +84,12 @@ impl<E: Engine> Machine<E> {
         self.no_open_deploy(stack)?;
         let known = self.known(stack)?;
         let live = self.look(desired, &known.adopted).await?;
-        let selection = adopt::select(desired, &live, wish)?;
+        let mut selection = adopt::select(desired, &live, wish)?;
         self.adopted_by_nobody(desired, &selection.adopted)?;
         let adopted = known.adopted.with(&selection.adopted);
         // Looked at again, as the stack's own.
         let live = self.look(desired, &adopted).await?;
+        selection.notes.extend(adopt::notes(desired, &live, &selection.adopted));
         let files = self.files.root().to_string_lossy();
         let host = self.normal_host(&files);
         let applied = adopt::baseline(desired, &live, &selection.adopted, (&known.last, host))?;
@@ -113,7 +115,9 @@ impl<E: Engine> Machine<E> {
         if now.plan.id != proposal.plan.id || now.selection != proposal.selection {
             return Err(DeployError::Stale { expected: proposal.plan.id.clone(), found: now.plan.id });
         }
-        let taken = TakeOver { plan: &now.plan, adopted: &now.selection.adopted, applied: &now.applied };
+        let id = new_deploy_id(self.now(), random().map_err(DeployError::Random)?);
+        let Proposal { selection, plan, applied } = &now;
+        let taken = TakeOver { plan, adopted: &selection.adopted, applied, id: &id, actor };
         Ok(off_the_loop(|| self.ledger.adopt(taken, self.clock.now()))?)
     }
 

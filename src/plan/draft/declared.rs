@@ -207,6 +207,13 @@ fn networks(
         }));
         return BTreeMap::new();
     }
+    let (service, name) = (&container.instance.service, &container.name);
+    let is_known =
+        |found: &Attachment| service.as_str() == name.as_str() || found.aliases.contains(service.as_str());
+    let unknown = seen.networks.iter().filter(|(_, found)| !is_known(found));
+    notes.extend(unknown.map(|(network, _)| {
+        format!("nobody on `{network}` finds {name} as `{service}`: the first `apply` lets it join that anew")
+    }));
     // Nothing says which is the first, unless it isn't the one that the engine would take by itself.
     let usual = seen.networks.keys().next();
     let own = [container.instance.service.as_str(), container.name.as_str()];

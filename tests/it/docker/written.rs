@@ -1,6 +1,5 @@
 //! `adopt --write` of containers that somebody made by hand, on real Docker.
 
-use std::collections::HashMap;
 use std::fs;
 
 use bollard::models::{
@@ -27,8 +26,12 @@ struct ByHand {
     client: bollard::Docker,
 }
 
-fn texts(words: &[&str]) -> Option<Vec<String>> {
-    Some(words.iter().map(|word| (*word).to_owned()).collect())
+fn texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn on(mode: &str) -> HostConfig {
+    HostConfig { network_mode: Some(mode.to_owned()), ..HostConfig::default() }
 }
 
 impl ByHand {
@@ -40,8 +43,8 @@ impl ByHand {
         Some(Self { stage, client })
     }
 
-    fn label(&self) -> HashMap<String, String> {
-        [(label::COMPOSE_PROJECT.to_owned(), self.stage.stack.to_string())].into()
+    fn label(&self) -> (String, String) {
+        (label::COMPOSE_PROJECT.to_owned(), self.stage.stack.to_string())
     }
 
     fn name(&self, name: &str) -> String {
@@ -54,7 +57,7 @@ impl ByHand {
         let request = NetworkCreateRequest {
             name: self.name(name),
             // Not as of the project: it is somebody's own, and removed by the name of its stack.
-            labels: Some(self.label()),
+            labels: Some([self.label()].into()),
             ipam: Some(Ipam { config: Some(vec![pool]), ..Ipam::default() }),
             ..NetworkCreateRequest::default()
         };
@@ -63,7 +66,7 @@ impl ByHand {
     }
 
     async fn run(&self, name: &str, mut body: ContainerCreateBody) -> String {
-        body.labels.get_or_insert_default().extend(self.label());
+        body.labels.get_or_insert_default().extend([self.label()]);
         let options =
             CreateContainerOptions { name: Some(self.name(name)), ..CreateContainerOptions::default() };
         let id = self.client.create_container(Some(options), body).await.unwrap().id;
@@ -71,138 +74,118 @@ impl ByHand {
         id
     }
 
-    /// Every kind of thing that people say to `docker run`.
-    async fn run_all(&self) -> Vec<String> {
-        let Stage { image, .. } = &self.stage;
-        let rich = TestImage::rich().reference.to_string();
-        let port = unique_port().to_string();
-        let subnet = self.network("net").await;
-        let plain = || ContainerCreateBody { image: Some(image.clone()), ..ContainerCreateBody::default() };
-        let host = |mode: &str| HostConfig { network_mode: Some(mode.to_owned()), ..HostConfig::default() };
+    fn plain(&self) -> ContainerCreateBody {
+        ContainerCreateBody { image: Some(self.stage.image.clone()), ..ContainerCreateBody::default() }
+    }
+
+    fn folder(&self) -> String {
         let folder = self.stage.path().join("bound");
         fs::create_dir_all(&folder).unwrap();
-        let folder = folder.display();
-        let web = self.run(
-            "web",
-            ContainerCreateBody {
-                image: Some(rich.clone()),
-                env: texts(&["IMAGE_SAYS=mine", &format!("DB_PASSWORD={SECRET}"), "PRICE=5$", "EMPTY="]),
-                exposed_ports: Some(texts(&["80/tcp", "9000/udp"]).unwrap()),
-                healthcheck: Some(HealthConfig {
-                    test: texts(&["CMD-SHELL", "exit 0"]),
-                    interval: Some(90_000_000_000),
-                    ..HealthConfig::default()
-                }),
-                host_config: Some(HostConfig {
-                    binds: texts(&[
-                        &format!("{}:/data", self.name("data")),
-                        &format!("{folder}:/conf:ro"),
-                        "/anonymous",
-                    ])
-                    .map(|binds| binds.into_iter().filter(|bind| bind.contains(':')).collect()),
-                    port_bindings: Some(
-                        [(
-                            "80/tcp".to_owned(),
-                            Some(vec![PortBinding {
-                                host_ip: Some("127.0.0.1".to_owned()),
-                                host_port: Some(port),
-                            }]),
-                        )]
-                        .into(),
-                    ),
-                    restart_policy: Some(RestartPolicy {
-                        name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
-                        maximum_retry_count: None,
-                    }),
-                    memory: Some(64 << 20),
-                    nano_cpus: Some(500_000_000),
-                    tmpfs: Some(
-                        [("/run".to_owned(), "size=1m,exec".to_owned()), ("/tmp".to_owned(), String::new())]
-                            .into(),
-                    ),
-                    ..host(&self.name("net"))
-                }),
-                networking_config: Some(NetworkingConfig {
-                    endpoints_config: Some(
-                        [(
-                            self.name("net"),
-                            EndpointSettings {
-                                aliases: texts(&["shop"]),
-                                ipam_config: Some(EndpointIpamConfig {
-                                    ipv4_address: Some(format!("{subnet}77")),
-                                    ..EndpointIpamConfig::default()
-                                }),
-                                ..EndpointSettings::default()
-                            },
-                        )]
-                        .into(),
-                    ),
-                }),
-                ..ContainerCreateBody::default()
-            },
-        );
-        let web = web.await;
-        let odd = self.run(
-            "odd",
-            ContainerCreateBody {
-                image: Some(rich),
-                entrypoint: texts(&["/fixture"]),
-                cmd: texts(&["serve", "--say", &format!("$HOME {SECRET}")]),
-                env: texts(&[&format!("KEY={SECRET}"), &format!("URL=http://a:{SECRET}@b/c")]),
-                user: Some("0".to_owned()),
-                working_dir: Some("/x/".to_owned()),
-                hostname: Some("inner".to_owned()),
-                stop_signal: Some("SIGINT".to_owned()),
-                stop_timeout: Some(1),
-                tty: Some(true),
-                host_config: Some(HostConfig {
-                    mounts: Some(vec![
-                        Mount {
-                            typ: Some(MountType::BIND),
-                            source: Some(folder.to_string()),
-                            target: Some("/long".to_owned()),
-                            read_only: Some(true),
-                            ..Mount::default()
-                        },
-                        Mount {
-                            typ: Some(MountType::VOLUME),
-                            target: Some("/anonymous".to_owned()),
-                            ..Mount::default()
-                        },
-                    ]),
-                    cap_add: texts(&["CAP_NET_ADMIN"]),
-                    cap_drop: texts(&["MKNOD"]),
-                    security_opt: texts(&["no-new-privileges"]),
-                    init: Some(true),
-                    readonly_rootfs: Some(true),
-                    extra_hosts: texts(&["db:10.0.0.9", "gate:host-gateway"]),
-                    dns: texts(&["9.9.9.9"]),
-                    ulimits: Some(vec![ResourcesUlimits {
-                        name: Some("nofile".to_owned()),
-                        soft: Some(100),
-                        hard: Some(200),
-                    }]),
-                    log_config: Some(HostConfigLogConfig {
-                        typ: Some("json-file".to_owned()),
-                        config: Some([("max-size".to_owned(), "1m".to_owned())].into()),
-                    }),
-                    shm_size: Some(32 << 20),
-                    pid_mode: Some("host".to_owned()),
-                    ..host("bridge")
-                }),
-                ..ContainerCreateBody::default()
-            },
-        );
-        let odd = odd.await;
-        let inside = HostConfig { ipc_mode: None, ..host(&format!("container:{web}")) };
+        folder.display().to_string()
+    }
+
+    /// What a service for users may be.
+    async fn run_web(&self) -> String {
+        let subnet = self.network("net").await;
+        let (net, folder) = (self.name("net"), self.folder());
+        let port =
+            PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(unique_port().to_string()) };
+        let address =
+            EndpointIpamConfig { ipv4_address: Some(format!("{subnet}77")), ..EndpointIpamConfig::default() };
+        let endpoint = EndpointSettings {
+            aliases: Some(texts(&["shop"])),
+            ipam_config: Some(address),
+            ..EndpointSettings::default()
+        };
+        let secret = format!("DB_PASSWORD={SECRET}");
+        let tmpfs = [("/run", "size=1m,exec"), ("/tmp", "")];
+        let host = HostConfig {
+            binds: Some(texts(&[&format!("{}:/data", self.name("data")), &format!("{folder}:/conf:ro")])),
+            port_bindings: Some([("80/tcp".to_owned(), Some(vec![port]))].into()),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                maximum_retry_count: None,
+            }),
+            memory: Some(64 << 20),
+            nano_cpus: Some(500_000_000),
+            tmpfs: Some(tmpfs.map(|(target, options)| (target.to_owned(), options.to_owned())).into()),
+            ..on(&net)
+        };
+        let body = ContainerCreateBody {
+            image: Some(TestImage::rich().reference.to_string()),
+            env: Some(texts(&["IMAGE_SAYS=mine", &secret, "PRICE=5$", "EMPTY="])),
+            exposed_ports: Some(texts(&["80/tcp", "9000/udp"])),
+            healthcheck: Some(HealthConfig {
+                test: Some(texts(&["CMD-SHELL", "exit 0"])),
+                interval: Some(90_000_000_000),
+                ..HealthConfig::default()
+            }),
+            host_config: Some(host),
+            networking_config: Some(NetworkingConfig { endpoints_config: Some([(net, endpoint)].into()) }),
+            ..ContainerCreateBody::default()
+        };
+        self.run("web", body).await
+    }
+
+    /// What only few people say.
+    async fn run_odd(&self) -> String {
+        let mount = |typ, source, target: &str| Mount {
+            typ: Some(typ),
+            source,
+            target: Some(target.to_owned()),
+            read_only: Some(typ == MountType::BIND),
+            ..Mount::default()
+        };
+        let files = ResourcesUlimits { name: Some("nofile".to_owned()), soft: Some(100), hard: Some(200) };
+        let host = HostConfig {
+            mounts: Some(vec![
+                mount(MountType::BIND, Some(self.folder()), "/long"),
+                mount(MountType::VOLUME, None, "/anonymous"),
+            ]),
+            cap_add: Some(texts(&["CAP_NET_ADMIN"])),
+            cap_drop: Some(texts(&["MKNOD"])),
+            security_opt: Some(texts(&["no-new-privileges"])),
+            init: Some(true),
+            readonly_rootfs: Some(true),
+            extra_hosts: Some(texts(&["db:10.0.0.9", "gate:host-gateway"])),
+            dns: Some(texts(&["9.9.9.9"])),
+            ulimits: Some(vec![files]),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some([("max-size".to_owned(), "1m".to_owned())].into()),
+            }),
+            shm_size: Some(32 << 20),
+            pid_mode: Some("host".to_owned()),
+            ..on("bridge")
+        };
+        let body = ContainerCreateBody {
+            image: Some(TestImage::rich().reference.to_string()),
+            entrypoint: Some(texts(&["/fixture"])),
+            cmd: Some(texts(&["serve", "--say", &format!("$HOME {SECRET}")])),
+            env: Some(texts(&[&format!("KEY={SECRET}"), &format!("URL=http://a:{SECRET}@b/c")])),
+            user: Some("0".to_owned()),
+            working_dir: Some("/x/".to_owned()),
+            hostname: Some("inner".to_owned()),
+            stop_signal: Some("SIGINT".to_owned()),
+            stop_timeout: Some(1),
+            tty: Some(true),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        };
+        self.run("odd", body).await
+    }
+
+    /// Every kind of thing that people say to `docker run`.
+    async fn run_all(&self) -> Vec<String> {
+        let (web, odd) = (self.run_web().await, self.run_odd().await);
         let side = ContainerCreateBody {
-            cmd: texts(&["serve", "--port", "81"]),
-            host_config: Some(inside),
-            ..plain()
+            cmd: Some(texts(&["serve", "--port", "81"])),
+            host_config: Some(on(&format!("container:{web}"))),
+            ..self.plain()
         };
         let side = self.run("side", side).await;
-        let none = self.run("none", ContainerCreateBody { host_config: Some(host("none")), ..plain() }).await;
-        vec![web, odd, side, none]
+        let none = ContainerCreateBody { host_config: Some(on("none")), ..self.plain() };
+        vec![web, odd, side, self.run("none", none).await]
     }
 
     fn evenkeel(&self, words: &str, variables: &[(&str, &str)]) -> Ran {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// A host with the images of these tests, and a state folder.
 pub struct Scene {
     pub sim: Sim,
-    machine: Machine<Sim>,
+    pub machine: Machine<Sim>,
     _state: TempDir,
 }
 
