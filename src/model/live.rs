@@ -94,6 +94,19 @@ pub struct LiveContainer {
     pub endpoints: BTreeMap<NetworkName, NetworkId>,
     /// The ports of the host that lead to it at the moment, with the numbers that Docker chose.
     pub bound: BTreeSet<PublishedPort>,
+    /// What Docker does for it besides.
+    pub beyond: BTreeSet<Beyond>,
+}
+
+/// What somebody may ask of Docker and no manifest can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Beyond {
+    /// `--rm`: it is removed as soon as it stops.
+    RemovedOnStop,
+    /// `--publish-all`: every port that it exposes is published on one that is free.
+    AllPorts,
+    /// `--link`: names of other containers on the default network.
+    Links,
 }
 
 /// A container that isn't of the stack: only what could be in the way.

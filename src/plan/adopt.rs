@@ -26,7 +26,7 @@ use crate::model::spec::MountSource;
 
 mod notes;
 
-pub use notes::notes;
+pub use notes::{keepable, notes};
 
 /// What somebody wants taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]

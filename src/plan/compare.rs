@@ -228,6 +228,7 @@ fn container(
         addresses: spec.networks.keys().map(|network| (network.clone(), None)).collect(),
         endpoints: BTreeMap::new(),
         bound: BTreeSet::new(),
+        beyond: BTreeSet::new(),
         name,
         instance,
         state,

@@ -282,6 +282,7 @@ impl Paper {
             addresses: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             bound: BTreeSet::new(),
+            beyond: BTreeSet::new(),
         }
     }
 }

@@ -89,6 +89,7 @@ impl<E: Engine> Machine<E> {
         let adopted = known.adopted.with(&selection.adopted);
         // Looked at again, as the stack's own.
         let live = self.look(desired, &adopted).await?;
+        adopt::keepable(&live, &selection.adopted)?;
         selection.notes.extend(adopt::notes(desired, &live, &selection.adopted));
         let files = self.files.root().to_string_lossy();
         let host = self.normal_host(&files);

@@ -334,6 +334,7 @@ impl World {
             addresses,
             endpoints: container.networks.clone(),
             bound: container.ports.clone(),
+            beyond: BTreeSet::new(),
         })
     }
 }

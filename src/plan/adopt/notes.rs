@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::model::adopted::Adopted;
 use crate::model::desired::{Desired, Service};
-use crate::model::live::{Live, LiveContainer};
+use crate::model::live::{Beyond, Live, LiveContainer};
 use crate::model::name::Instance;
 use crate::model::spec::MountSource;
 use crate::plan::fields::FieldPath;
 use crate::plan::normal;
+use crate::plan::refusal::{Refusal, Refused};
 
 /// What is to be said of the containers of `adopted`, which `live` has as the stack's own.
 pub fn notes(desired: &Desired, live: &Live, adopted: &Adopted) -> Vec<String> {
@@ -25,6 +26,27 @@ pub fn notes(desired: &Desired, live: &Live, adopted: &Adopted) -> Vec<String> {
             proxies(container, service, live).into_iter().chain(unseen(container, service))
         })
         .collect()
+}
+
+/// Refuses containers to which no deploy could return.
+///
+/// # Errors
+/// Names each that Docker removes as soon as it stops.
+pub fn keepable(live: &Live, adopted: &Adopted) -> Result<(), Refused> {
+    let own = adopted.containers.keys().filter_map(|id| live.containers.get(id));
+    let refused: Vec<Refusal> = own
+        .filter(|container| container.beyond.contains(&Beyond::RemovedOnStop))
+        .map(|container| {
+            Refusal::new(
+                format!(
+                    "`{}` was made with `--rm`: Docker removes it as soon as it stops, so no deploy could return to it",
+                    container.name
+                ),
+                "stop it, and let `evenkeel apply` make another one",
+            )
+        })
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(Refused(refused)) }
 }
 
 /// Variables that Docker's client gave to the container because of its own configuration.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::image::ImageRef;
-use crate::model::live::{Live, LiveContainer, Server, Status};
+use crate::model::live::{Beyond, Live, LiveContainer, Server, Status};
 use crate::model::name::{ContainerId, NetworkName};
 use crate::model::spec::{
     Attachment, ContainerSpec, Healthcheck, HostPort, Logging, Namespace, Namespaces, Peer, PublishedPort,
@@ -249,6 +249,14 @@ pub(super) fn notes(container: &LiveContainer, live: &Live) -> Vec<String> {
         | Status::Exited { .. }
         | Status::Dead) => notes.push(format!("{name} does not run: {status}")),
     }
+    notes.extend(container.beyond.iter().map(|beyond| match beyond {
+        Beyond::RemovedOnStop => format!(
+            "{name} was made with `--rm`: Docker removes it as soon as it stops, so it can't be adopted. Stop it, and let \
+             `apply` make another one"
+        ),
+        Beyond::AllPorts => format!("{name} was made with `--publish-all`: say under `ports` what is to be published"),
+        Beyond::Links => format!("{name} was made with `--link`, which only the default network has: let both join one"),
+    }));
     for (network, attachment) in &container.spec.networks {
         if let Some(mac) = attachment.mac.filter(|mac| !is_made(&mac.to_string(), live)) {
             notes.push(format!(

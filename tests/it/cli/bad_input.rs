@@ -142,3 +142,20 @@ fn a_secret_of_the_host_is_in_no_error() {
     assert_eq!(transcript.status, Some(1));
     assert!(!transcript.to_string().contains("s3cret"), "{transcript}");
 }
+
+#[test]
+fn a_file_to_be_written_that_is_there() {
+    let place = Place::with_compose("services: {web: {image: x}}\n");
+    for (words, expected) in [
+        ("adopt --write compose.yaml web", "compose.yaml is there already"),
+        ("-f compose.yaml adopt --write other.yaml web", "--write reads no manifests"),
+        ("adopt --write other.yaml --dry-run web", "cannot be used with"),
+        ("adopt --force web", "--write"),
+        ("adopt --write other.yaml -p Bad! web", "the stack can't be called that"),
+    ] {
+        let transcript = place.run(words);
+        assert_ne!(transcript.status, Some(0), "{transcript}");
+        assert!(transcript.to_string().contains(expected), "{transcript}");
+        assert_eq!(place.files(), ["compose.yaml"], "something was written");
+    }
+}

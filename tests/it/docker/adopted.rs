@@ -335,3 +335,26 @@ async fn a_container_of_another_name_keeps_running_and_is_renamed() {
         assert_eq!(project.lives().await, before);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_compose_copied_into_a_container_is_laid_down_by_the_first_apply() {
+    for compose in composes() {
+        let text = SHOP
+            .replace(
+                "secrets: {password: {file: ./password}}",
+                "secrets: {password: {environment: GREETING}}",
+            )
+            .replace("secrets: [password]", "secrets: [password]\n    configs: [inline]")
+            + "configs: {inline: {content: 'x = y'}}\n";
+        let Some(project) = Project::new(&compose, &text).await else { return };
+        project.up();
+        let before = project.lives().await;
+        let seen = project.run("adopt --yes --json").ends_with(0);
+        let expected = ["configs./inline git", "secrets./run/secrets/password git"];
+        assert_eq!(fields(&seen.json()["plan"]), expected);
+        seen.says("mounts nothing at /inline").says("mounts nothing at /run/secrets/password");
+        assert_eq!(project.lives().await, before);
+        project.run("apply --yes").ends_with(0).says("replaced");
+        is_empty(&project.plan());
+    }
+}

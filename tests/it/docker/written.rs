@@ -231,3 +231,19 @@ async fn containers_made_by_hand_are_written_down_and_adopted_without_a_restart(
     hand.evenkeel("-f compose.yaml apply --yes", &variables).ends_with(0).says("nothing to do");
     assert_eq!(started().await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_docker_removes_by_itself_is_written_down_and_not_adopted() {
+    let Some(hand) = ByHand::new().await else { return };
+    let host = HostConfig { auto_remove: Some(true), publish_all_ports: Some(true), ..on("bridge") };
+    hand.run("web", ContainerCreateBody { host_config: Some(host), ..hand.plain() }).await;
+    let web = hand.name("web");
+    let ran = hand.evenkeel(&format!("adopt --write compose.yaml {web}"), &[]).ends_with(0);
+    ran.says("was made with `--rm`").says("was made with `--publish-all`");
+    let text = fs::read_to_string(hand.stage.path().join("compose.yaml")).unwrap();
+    assert!(text.contains("# - ") && text.contains("--publish-all"), "{text}");
+    hand.evenkeel(&format!("-f compose.yaml adopt --yes {web}"), &[])
+        .ends_with(1)
+        .says("no deploy could return to it")
+        .says("stop it");
+}

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::engine::clean::clean;
 use crate::model::label;
-use crate::model::live::{ContainerState, Health, LiveContainer, Status};
+use crate::model::live::{Beyond, ContainerState, Health, LiveContainer, Status};
 use crate::model::name::ContainerId;
 use crate::model::platform::Platform;
 use crate::model::spec::{ContainerSpec, Logging, RestartPolicy, Runtime, Ulimit};
@@ -57,7 +57,19 @@ pub(in crate::engine::docker) fn container(
         addresses,
         endpoints,
         bound,
+        beyond: beyond(&host),
     })
+}
+
+fn beyond(host: &HostConfig) -> BTreeSet<Beyond> {
+    [
+        (Beyond::RemovedOnStop, host.auto_remove == Some(true)),
+        (Beyond::AllPorts, host.publish_all_ports == Some(true)),
+        (Beyond::Links, host.links.as_ref().is_some_and(|links| !links.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(asked, is_asked)| is_asked.then_some(asked))
+    .collect()
 }
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
