@@ -254,8 +254,8 @@ impl<'a> Decision<'a> {
             diff::is_in_place(change, &self.spec, &container.spec)
                 && (can_join || !change.path.is_in("networks"))
         };
+        let misnamed = misnamed(container, &self.name, applied);
         if self.was.is_none() && changes.iter().all(in_place) {
-            let misnamed = misnamed(container, &self.name, applied);
             changes.extend(left.take(misnamed.into_iter().collect(), &policy));
             let start = down(self.service, container)
                 .filter(|status| !left.leaves(&policy, Reason::NotRunning(*status)));
@@ -268,7 +268,11 @@ impl<'a> Decision<'a> {
         }
         // Whatever it was, the new container is as desired. One that was revived would not tell whether it has run.
         let renamed = self.was.map(|old| renamed(old, &self.service.name));
-        let changes: Vec<FieldChange> = renamed.into_iter().chain(differences).collect();
+        // The name of a service that moves changes with it.
+        let misnamed = misnamed.filter(|_| self.was.is_none() || self.service.container_name.is_some());
+        let mut changes: Vec<FieldChange> = differences.into_iter().chain(misnamed).collect();
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        let changes = renamed.into_iter().chain(changes).collect();
         let revivable = match self.service.rollback {
             Rollback::Automatic => self.revivable(container, live, host),
             Rollback::Hold => None,

@@ -98,6 +98,25 @@ fn every_difference_is_named_with_its_cause_and_cost() {
 }
 
 #[test]
+fn another_name_is_told_also_where_the_container_is_replaced() {
+    let mut wanted = two_services();
+    wanted.services.get_mut(&"web".parse().unwrap()).unwrap().container_name = "one".parse().ok();
+    let mut paper = deployed(&wanted);
+    let web = wanted.services.get_mut(&"web".parse().unwrap()).unwrap();
+    web.container_name = "two".parse().ok();
+    web.spec.user = Some("1000".to_owned());
+    let named = |plan: &Plan| {
+        let fields = plan.changes.iter().flat_map(|change| &change.fields);
+        fields.map(|field| format!("{} {}", field.path, field.cause)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&planned(&paper, &wanted)), ["container_name git", "user git"]);
+    // Somebody renamed it as well.
+    wanted.services.get_mut(&"web".parse().unwrap()).unwrap().container_name = "one".parse().ok();
+    paper.container("web").name = "three".parse().unwrap();
+    assert_eq!(named(&planned(&paper, &wanted)), ["container_name drift", "user git"]);
+}
+
+#[test]
 fn a_change_of_a_config_or_secret_is_named_and_no_secret_shown() {
     let granted = |kind: GrantKind, text: &str, access: FileAccess| {
         let content = GrantContent::new(text.as_bytes(), kind == GrantKind::Secret);

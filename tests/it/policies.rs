@@ -122,7 +122,7 @@ fn a_change_of_the_repository_is_no_drift() {
     edit(&mut wanted, "web").spec.image = "web:2".parse().unwrap();
     let plan = planned(&paper, &wanted);
     let paths: Vec<&str> = plan.changes[0].fields.iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["deploy.resources.limits.pids", "image", "restart"]);
+    assert_eq!(paths, ["container_name", "deploy.resources.limits.pids", "image", "restart"]);
     paper.carry_out(&plan, usize::MAX);
     let web = paper.container("web");
     assert_eq!((web.spec.resources.pids, web.name.as_str()), (Some(100), "auren-dev-web-1"));
