@@ -4,9 +4,12 @@
 //! [`table`] has a row for each field. All rows are services of one stack, so that each law is checked for all of them
 //! with a handful of plans. `EVENKEEL_TEST_FIELDS=ports` takes only the rows whose field has that in its name.
 
+mod combined;
 mod count;
 mod hand;
 mod objects;
+mod on_paper;
+mod random;
 pub mod row;
 mod stage;
 pub mod table;

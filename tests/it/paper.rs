@@ -11,7 +11,7 @@ use evenkeel::model::live::{
 };
 use evenkeel::model::name::{ContainerId, DeployId, ImageId, Instance, NetworkId, ServiceName};
 use evenkeel::model::policy::{Drift, Rollback};
-use evenkeel::model::spec::{ContainerSpec, Namespace, Peer, Resources, RestartPolicy};
+use evenkeel::model::spec::{Attachment, ContainerSpec, Namespace, Peer, Resources, RestartPolicy};
 use evenkeel::model::text::Text;
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal::Host;
@@ -196,7 +196,10 @@ impl Paper {
             }
             Action::Connect { container, name, network, attachment } => {
                 assert!(matches!(network, NetworkRef::Existing(_)) || !self.live.networks.is_empty());
-                self.at(container).spec.networks.insert(name.clone(), attachment.clone());
+                let joined = &mut self.at(container).spec.networks;
+                // Whoever leaves the first network and joins it again has it as the first.
+                let first = attachment.first || joined.values().all(|other| !other.first);
+                joined.insert(name.clone(), Attachment { first, ..attachment.clone() });
             }
             Action::Commit => {
                 let current = plan.outcome.iter().map(|(instance, applied)| {
@@ -260,6 +263,11 @@ impl Paper {
         for attachment in spec.networks.values_mut() {
             attachment.aliases.extend(hostname.clone());
         }
+        if spec.networks.values().all(|attachment| !attachment.first)
+            && let Some(attachment) = spec.networks.values_mut().next()
+        {
+            attachment.first = true;
+        }
         if spec.networks.is_empty() {
             spec.namespaces.network.get_or_insert(Namespace::None);
         }
@@ -302,6 +310,8 @@ fn update(now: &mut Resources, wanted: &Resources) {
     now.cpu_shares = wanted.cpu_shares.or(now.cpu_shares);
     now.cpu_period = wanted.cpu_period.or(now.cpu_period);
     now.cpu_quota = wanted.cpu_quota.or(now.cpu_quota);
+    now.cpu_rt_period = wanted.cpu_rt_period.or(now.cpu_rt_period);
+    now.cpu_rt_runtime = wanted.cpu_rt_runtime.or(now.cpu_rt_runtime);
     now.cpuset = wanted.cpuset.clone().or(now.cpuset.take());
     now.block_io_weight = wanted.block_io_weight.or(now.block_io_weight);
     now.pids = wanted.pids.or(now.pids);

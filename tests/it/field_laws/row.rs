@@ -1,8 +1,11 @@
 //! One row of the table: a field, and how it is written.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use evenkeel::model::spec::{Attachment, Resources, RestartPolicy};
+
+use super::stage::Moment;
 
 /// A field of a container, with two values of it. The texts are entries of a service in YAML's flow form; words in
 /// capitals stand for what a run chooses: see [`super::stage::Names`].
@@ -102,7 +105,22 @@ pub const fn row(field: &'static str, one: &'static str, two: &'static str) -> R
 /// Says that there is nothing to name.
 pub const NOTHING: &[&str] = &["nothing"];
 
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} | {} | {})", self.field, self.one, self.two, self.last)
+    }
+}
+
 impl Row {
+    /// What the service says at `moment`, besides what it says always.
+    pub const fn at(&self, moment: Moment) -> &'static str {
+        match moment {
+            Moment::One => self.one,
+            Moment::Two => self.two,
+            Moment::Last => self.last,
+        }
+    }
+
     pub const fn with(self, with: &'static str) -> Self {
         Self { with, ..self }
     }

@@ -17,10 +17,14 @@ use crate::common::names::{unique_port, unique_subnet};
 use crate::docker::Stage;
 
 /// What the words in capitals of the table stand for.
+#[derive(Clone)]
 pub struct Names(Vec<(&'static str, String)>);
 
+/// The words that stand for a free port of the host.
+const PORTS: [&str; 7] = ["PORT1", "PORT2", "PORT3", "PORT4", "PORT5", "PORT6", "PORT7"];
+
 impl Names {
-    fn of(stage: &Stage, image: &TestImage) -> Self {
+    pub fn of(stage: &Stage, image: &TestImage) -> Self {
         let disk = fs::read_to_string("/proc/partitions").unwrap_or_default();
         let disk = disk.lines().skip(2).find_map(|line| line.split_whitespace().last());
         let folder = stage.path().join("bound");
@@ -37,9 +41,39 @@ impl Names {
             ("FOLDER", folder.display().to_string()),
             ("CHECK", "test: [CMD, /fixture, probe]".to_owned()),
         ];
-        let ports = ["PORT1", "PORT2", "PORT3", "PORT4", "PORT5", "PORT6", "PORT7"];
-        names.extend(ports.map(|word| (word, unique_port().to_string())));
+        names.extend(PORTS.map(|word| (word, unique_port().to_string())));
         Self(names)
+    }
+
+    /// Names of things that need not be there.
+    pub fn on_paper() -> Self {
+        let names = [
+            ("STACK", "stack"),
+            ("THIS", "this:1"),
+            ("OTHER", "other:1"),
+            ("SUBNET", "10.1.1."),
+            ("FRONT", "10.1.2."),
+            ("SIX4", "10.1.3."),
+            ("SIX", "fd00:e4:1"),
+            ("DISK", "/dev/vda"),
+            ("FOLDER", "/bound"),
+            ("CHECK", "test: [CMD, /fixture, probe]"),
+        ];
+        let ports = PORTS.into_iter().zip(20_001_u16..).map(|(word, port)| (word, port.to_string()));
+        Self(names.map(|(word, name)| (word, name.to_owned())).into_iter().chain(ports).collect())
+    }
+
+    /// The same for one service of several that say the same rows: ports and names are its own. `text` is all that it
+    /// says.
+    pub fn of_service(&self, service: &str, text: &str) -> Self {
+        let stack = self.get("STACK");
+        let own = [("STACK-one", "one"), ("STACK-two", "two")]
+            .map(|(word, end)| (word, format!("{stack}-{service}-{end}")));
+        let ports = PORTS
+            .into_iter()
+            .filter(|word| text.contains(word))
+            .map(|word| (word, unique_port().to_string()));
+        Self(own.into_iter().chain(ports).chain(self.0.iter().cloned()).collect())
     }
 
     /// `text` with everything that stands for something else replaced.
@@ -53,7 +87,7 @@ impl Names {
 }
 
 /// Which value of each row the manifest says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
     One,
     Two,
@@ -97,17 +131,10 @@ impl Rows {
 
     /// Writes the manifest as it is at `moment`.
     pub fn write(&self, moment: Moment) {
-        for name in ["one", "two"] {
-            fs::write(self.stage.path().join(name), name).unwrap();
-        }
         let mut services = String::new();
         for (service, row) in &self.by_service {
-            let Row { with, one, two, last, on_network, .. } = row;
-            let value = match moment {
-                Moment::One => one,
-                Moment::Two => two,
-                Moment::Last => last,
-            };
+            let Row { with, on_network, .. } = row;
+            let value = &row.at(moment);
             let base = if *on_network { "*base" } else { "*quiet" };
             let parts: Vec<String> = [&format!("<<: {base}") as &str, with, value]
                 .into_iter()
@@ -116,8 +143,7 @@ impl Rows {
                 .collect();
             let _ = writeln!(services, "  {service}: {{{}}}", parts.join(", "));
         }
-        let text = FRAME.replace("SERVICES", &services);
-        fs::write(self.stage.path().join("compose.yaml"), self.names.fill(&text)).unwrap();
+        write(&self.stage, &manifest(&services, &self.names));
     }
 
     /// Deploys the manifest as it is at `moment`.
@@ -132,31 +158,56 @@ impl Rows {
     /// What is to be done.
     #[track_caller]
     pub fn plan(&self) -> Value {
-        self.stage.run("-f compose.yaml --json plan").ends_with(0).json()
+        plan(&self.stage)
     }
 
     /// What would be to be done if nobody knew what was applied.
     #[track_caller]
     pub fn plan_without_record(&self) -> Value {
-        let state = self.stage.path().join("state");
-        let aside = self.stage.path().join("state-aside");
-        fs::create_dir(&aside).unwrap();
-        // The key of digests, and what was laid down under its names, belong to the host.
-        let ledger: Vec<_> = fs::read_dir(&state)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .filter(|name| name.to_string_lossy().starts_with("ledger"))
-            .collect();
-        assert!(!ledger.is_empty());
-        for name in &ledger {
-            fs::rename(state.join(name), aside.join(name)).unwrap();
-        }
-        let plan = self.plan();
-        for name in &ledger {
-            fs::rename(aside.join(name), state.join(name)).unwrap();
-        }
-        plan
+        plan_without_record(&self.stage)
     }
+}
+
+/// The manifest with these services, which are entries of YAML.
+pub fn manifest(services: &str, names: &Names) -> String {
+    names.fill(FRAME).replace("SERVICES", services)
+}
+
+/// Lays out a stage: the manifest, and the files that it speaks of.
+pub fn write(stage: &Stage, manifest: &str) {
+    for name in ["one", "two"] {
+        fs::write(stage.path().join(name), name).unwrap();
+    }
+    fs::write(stage.path().join("compose.yaml"), manifest).unwrap();
+}
+
+/// What is to be done.
+#[track_caller]
+pub fn plan(stage: &Stage) -> Value {
+    stage.run("-f compose.yaml --json plan").ends_with(0).json()
+}
+
+/// What would be to be done if nobody knew what was applied.
+#[track_caller]
+pub fn plan_without_record(stage: &Stage) -> Value {
+    let state = stage.path().join("state");
+    let aside = stage.path().join("state-aside");
+    fs::create_dir_all(&aside).unwrap();
+    // The key of digests, and what was laid down under its names, belong to the host.
+    let ledger: Vec<_> = fs::read_dir(&state)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().starts_with("ledger"))
+        .collect();
+    assert!(!ledger.is_empty());
+    for name in &ledger {
+        fs::rename(state.join(name), aside.join(name)).unwrap();
+    }
+    let plan = plan(stage);
+    for name in &ledger {
+        fs::rename(aside.join(name), state.join(name)).unwrap();
+    }
+    plan
 }
 
 /// The version of the API in use.
@@ -180,7 +231,8 @@ configs: {one: {content: one}, two: {content: two}}
 secrets: {one: {file: ./one}, two: {file: ./two}}
 ";
 
-fn has(needs: Needs, api: (u32, u32), info: &SystemInfo) -> bool {
+/// Whether a host has what a row needs.
+pub fn has(needs: Needs, api: (u32, u32), info: &SystemInfo) -> bool {
     let yes = |value: Option<bool>| value == Some(true);
     let all_capabilities = || {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -71,8 +71,8 @@ const MACHINE: &[Row] = &[
         .last("mem_limit: 64m", &[]).needs(Needs::Kernel(Feature::SwapLimit)),
     row("memswap_limit", "mem_limit: 64m, memswap_limit: -1", "mem_limit: 64m, memswap_limit: 100m").in_place()
         .last("mem_limit: 64m", &[]).needs(Needs::Kernel(Feature::SwapLimit)),
-    limit("deploy.resources.reservations.memory", "deploy: {resources: {reservations: {memory: 32M}}}", "mem_reservation: 48m",
-        |limits| limits.memory_reservation = Some(40 << 20)),
+    limit("deploy.resources.reservations.memory", "deploy: {resources: {reservations: {memory: 16M}}}", "mem_reservation: 24m",
+        |limits| limits.memory_reservation = Some(20 << 20)),
     limit("deploy.resources.limits.cpus", "deploy: {resources: {limits: {cpus: '0.5'}}}", "cpus: 0.75", |limits| limits.nano_cpus = Some(600_000_000)),
     limit("cpu_shares", "cpu_shares: 512", "cpu_shares: 256", |limits| limits.cpu_shares = Some(300)),
     limit("cpu_period", "cpu_period: 50000", "cpu_period: 40000", |limits| limits.cpu_period = Some(60_000)),
