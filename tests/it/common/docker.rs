@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use bollard::models::NetworkDisconnectRequest;
 use bollard::query_parameters::{
     ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveContainerOptions,
     RemoveImageOptions, RemoveVolumeOptions,
@@ -81,12 +82,25 @@ async fn clean(stack: &StackName) -> Result<(), bollard::errors::Error> {
         || Some([("label".to_owned(), vec![format!("{}={stack}", label::COMPOSE_PROJECT)])].into());
     let options =
         ListContainersOptions { all: true, filters: of_stack(), ..ListContainersOptions::default() };
+    let mut names = Vec::new();
     for container in client.list_containers(Some(options)).await? {
+        names.extend(container.names.into_iter().flatten());
         let options = RemoveContainerOptions { force: true, v: true, link: false };
         client.remove_container(&container.id.unwrap(), Some(options)).await?;
     }
     for network in client.list_networks(Some(ListNetworksOptions { filters: of_stack() })).await? {
-        client.remove_network(&network.id.unwrap()).await?;
+        let id = network.id.unwrap();
+        if let Err(error) = client.remove_network(&id).await {
+            // Under load Docker now and then forgets to detach a container that it removes.
+            for name in &names {
+                let container = name.trim_start_matches('/').to_owned();
+                let request = NetworkDisconnectRequest { container, force: Some(true) };
+                let _ = client.disconnect_network(&id, request).await;
+            }
+            if client.remove_network(&id).await.is_err() {
+                tell(&format!("{stack}: a network stays: {error}"));
+            }
+        }
     }
     let volumes = client.list_volumes(None::<ListVolumesOptions>).await?.volumes.unwrap_or_default();
     for volume in volumes.into_iter().filter(|volume| volume.name.starts_with(stack.as_str())) {
