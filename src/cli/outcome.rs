@@ -73,7 +73,9 @@ pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus
         }
         Outcome::RolledBack { failure, report } => {
             fault(failure, output);
-            output.say(&format!("rolled back after {}: what ran before runs again", seconds(report.took)));
+            let ran = plan.checkpoint.containers.iter().any(|kept| kept.ran);
+            let now = if ran { "what ran before runs again" } else { "nothing that ran was touched" };
+            output.say(&format!("rolled back after {}: {now}", seconds(report.took)));
             ExitStatus::RolledBack
         }
         Outcome::Held { failure, left, report } => {

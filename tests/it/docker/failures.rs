@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use evenkeel::engine::Engine;
 use evenkeel::model::live::{LiveContainer, Status};
 use evenkeel::model::spec::RestartPolicy;
 
@@ -161,4 +162,23 @@ async fn a_service_that_holds_is_not_rolled_back() {
     assert_eq!((&status["held"], &status["changes"]), (&serde_json::Value::Null, &0.into()));
     let web = running(&stage.containers().await, "web").clone();
     assert_eq!(web.spec.restart, RestartPolicy::UnlessStopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_run_before_is_not_said_to_run_again() {
+    let Some(stage) = Stage::new().await else { return };
+    let folder = stage.path().join("bound");
+    std::fs::create_dir(&folder).unwrap();
+    let mount = format!(
+        "volumes: [{{type: bind, source: '{}', target: /x, bind: {{create_host_path: false}}}}]",
+        folder.display()
+    );
+    stage.compose(&GOOD.replace("depends_on: [db]", &mount));
+    stage.apply().ends_with(0);
+    let containers = stage.containers().await;
+    let web = running(&containers, "web");
+    stage.docker.stop_container(&web.id, Some(std::time::Duration::from_secs(1))).await.unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+    let failed = stage.apply().ends_with(3).says("can't start web").says("nothing that ran was touched");
+    assert!(!failed.stderr.contains("runs again"), "{}", failed.stderr);
 }
