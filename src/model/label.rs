@@ -18,6 +18,10 @@ pub const INSTANCE: &str = "evenkeel.instance";
 /// The deploy that created the object.
 pub const DEPLOY: &str = "evenkeel.deploy";
 
+/// The names of labels that say of a network what its manifest declared, where Docker doesn't tell that from what it
+/// filled in itself. A network can't change, so what was declared when it was made holds for as long as it is there.
+const DECLARED_PREFIX: &str = "evenkeel.declared.";
+
 /// The Compose project of an object.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 
@@ -110,6 +114,16 @@ pub fn of_container(stack: &StackName, instance: &Instance, deploy: &DeployId) -
 /// The labels of a network of `stack`. `key` is its key in the manifests.
 pub fn of_network(stack: &StackName, key: &str) -> BTreeMap<String, String> {
     of_shared(stack, "com.docker.compose.network", key)
+}
+
+/// The labels that say that these fields of a network were declared.
+pub fn of_declared(fields: impl IntoIterator<Item = String>) -> BTreeMap<String, String> {
+    fields.into_iter().map(|field| (format!("{DECLARED_PREFIX}{field}"), String::new())).collect()
+}
+
+/// The fields that the labels of a network say were declared.
+pub fn declared(labels: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
+    labels.keys().filter_map(|name| name.strip_prefix(DECLARED_PREFIX))
 }
 
 /// The labels of a volume of `stack`. `key` is its key in the manifests.

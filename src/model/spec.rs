@@ -20,6 +20,7 @@ mod mounts;
 mod namespaces;
 mod networks;
 mod runtime;
+mod subnet;
 
 pub use devices::{Device, DeviceRequest, Devices};
 pub use limits::{BlockIo, Resources, Swap};
@@ -29,6 +30,7 @@ pub use mounts::{
 pub use namespaces::{Namespace, Namespaces, Peer};
 pub use networks::{AddressPool, Attachment, INTERFACE_NAME, MacAddress, MacError, NetworkSpec};
 pub use runtime::Runtime;
+pub use subnet::{Subnet, SubnetError};
 
 /// Everything that decides what the engine creates and runs. Policy around it (gates, order, replicas) is in
 /// [`super::desired::Service`].

@@ -12,9 +12,10 @@ use super::decide::made_of;
 use super::fields::{DigestKey, FieldPath, FieldValue};
 use super::normal::{Host, of_spec};
 use super::refusal::{Refusal, Refused};
-use super::{LastApplied, Plan, assemble, content};
+use super::{LastApplied, Plan, assemble, content, shared};
 use crate::model::desired::{Desired, FromOutside, Service};
 use crate::model::image::ImageRef;
+use crate::model::label;
 use crate::model::live::{
     ContainerState, DaemonDefaults, Live, LiveContainer, LiveNetwork, LiveVolume, OtherContainer, Server,
     Status,
@@ -242,9 +243,11 @@ fn networks<'a>(sides: impl IntoIterator<Item = &'a Desired>) -> BTreeMap<Networ
     networks
         .filter_map(|(side, spec)| {
             let driver = spec.driver.clone().or_else(|| Some("bridge".to_owned()));
+            let declared = label::of_declared(shared::declared(spec));
+            let labels = spec.labels.clone().into_iter().chain(declared).collect();
             let live = LiveNetwork {
                 id: id("", spec.name.as_str())?,
-                spec: NetworkSpec { driver, external: false, ..spec.clone() },
+                spec: NetworkSpec { driver, external: false, labels, ..spec.clone() },
                 stack: (!spec.external).then(|| side.stack.clone()),
             };
             Some((live.id.clone(), live))

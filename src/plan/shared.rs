@@ -1,17 +1,20 @@
 //! Networks and volumes: what is missing, what is not ours, what can't be changed.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::Unchanged;
 use super::change::{Change, FieldChange, Kind, Operation, Reason};
-use super::fields::{FieldPath, FieldValue};
+use super::fields::FieldValue;
 use super::refusal::Refusal;
 use super::step::{Action, Phase, Step, Turn};
 use crate::model::desired::Desired;
 use crate::model::label;
 use crate::model::live::{Live, LiveNetwork};
 use crate::model::name::{NetworkKey, NetworkName, StackName, VolumeKey, VolumeName};
-use crate::model::spec::{AddressPool, NetworkSpec, VolumeSpec};
+use crate::model::spec::{NetworkSpec, VolumeSpec};
+
+mod differences;
+
+pub(super) use differences::declared;
+use differences::{network_differences, volume_differences};
 
 /// What is to be done about networks and volumes before any container is touched.
 #[derive(Debug, Default)]
@@ -58,6 +61,7 @@ fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &St
         ([], false) => {
             let mut spec = spec.clone();
             spec.labels.extend(label::of_network(stack, key.as_str()));
+            spec.labels.extend(label::of_declared(declared(&spec)));
             shared.created.push(spec.name.clone());
             shared.changes.push(created(Kind::Network, key.as_str()));
             shared.steps.push(Step { turn: OBJECTS, after: Vec::new(), action: Action::CreateNetwork(spec) });
@@ -153,116 +157,4 @@ fn unchangeable(kind: &str, key: &str, fields: &[FieldChange]) -> Refusal {
         _ => "Docker can't change a network: declare a new one under another key and move the services to it",
     };
     Refusal::new(format!("{kind} `{key}` differs from what is live: {}", fields.join(", ")), hint)
-}
-
-/// Compares what is declared only: the daemon fills in the rest.
-fn network_differences(desired: &NetworkSpec, live: &NetworkSpec) -> Vec<FieldChange> {
-    let NetworkSpec {
-        name: _,
-        external: _,
-        driver,
-        options,
-        ipam_driver,
-        ipam_options,
-        pools,
-        internal,
-        attachable,
-        ipv4,
-        ipv6,
-        labels,
-    } = desired;
-    let mut found = Found::default();
-    if let Some(driver) = driver {
-        found.compare("driver", live.driver.as_ref(), Some(driver));
-    }
-    for (option, value) in options {
-        found.compare(&format!("driver_opts.{option}"), live.options.get(option), Some(value));
-    }
-    // A driver of one's own is what makes these; Docker's own fills in neither.
-    found.compare("ipam.driver", live.ipam_driver.as_ref(), ipam_driver.as_ref());
-    found.compare_all("ipam.options", &live.ipam_options, ipam_options);
-    for (at, pool) in pools.iter().enumerate() {
-        found.compare_pool(at, pool, &live.pools);
-    }
-    if !pools.is_empty() {
-        for (at, more) in live.pools.iter().enumerate().skip(pools.len()) {
-            found.compare(&format!("ipam.config.{at}.subnet"), Some(&more.subnet), None);
-        }
-    }
-    for (name, before, after) in [
-        ("internal", live.internal, *internal),
-        ("attachable", live.attachable, *attachable),
-        // Older engines don't say that a network has IPv4; none of theirs is without.
-        ("enable_ipv4", live.ipv4.unwrap_or(true), ipv4.or(live.ipv4).unwrap_or(true)),
-        ("enable_ipv6", live.ipv6, *ipv6),
-    ] {
-        found.compare(name, Some(&before.to_string()), Some(&after.to_string()));
-    }
-    found.compare_labels(&live.labels, labels);
-    found.0
-}
-
-fn volume_differences(desired: &VolumeSpec, live: &VolumeSpec) -> Vec<FieldChange> {
-    let VolumeSpec { name: _, external: _, driver, options, labels } = desired;
-    let mut found = Found::default();
-    if let Some(driver) = driver {
-        found.compare("driver", live.driver.as_ref(), Some(driver));
-    }
-    found.compare_all("driver_opts", &live.options, options);
-    found.compare_labels(&live.labels, labels);
-    found.0
-}
-
-#[derive(Default)]
-struct Found(Vec<FieldChange>);
-
-impl Found {
-    fn compare(&mut self, path: &str, before: Option<&String>, after: Option<&String>) {
-        if before != after {
-            self.0.push(FieldChange {
-                path: FieldPath::new(path),
-                before: before.map(FieldValue::word),
-                after: after.map(FieldValue::word),
-                cause: super::change::Cause::Git,
-                diff: None,
-            });
-        }
-    }
-
-    /// Compares what is there with what is wanted, both whole.
-    fn compare_all(
-        &mut self,
-        path: &str,
-        live: &BTreeMap<String, String>,
-        desired: &BTreeMap<String, String>,
-    ) {
-        let names: BTreeSet<&String> = live.keys().chain(desired.keys()).collect();
-        for name in names {
-            self.compare(&format!("{path}.{name}"), live.get(name), desired.get(name));
-        }
-    }
-
-    /// Nobody can label an object that is there, so all labels but the reserved ones were declared once.
-    fn compare_labels(&mut self, live: &BTreeMap<String, String>, desired: &BTreeMap<String, String>) {
-        let own = |labels: &BTreeMap<String, String>| {
-            let own = labels.iter().filter(|(name, _)| !label::is_reserved(name));
-            own.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>()
-        };
-        self.compare_all("labels", &own(live), &own(desired));
-    }
-
-    fn compare_pool(&mut self, at: usize, pool: &AddressPool, live: &[AddressPool]) {
-        let AddressPool { subnet, gateway, ip_range, reserved } = pool;
-        let path = |key: &str| format!("ipam.config.{at}.{key}");
-        let Some(same) = live.iter().find(|live| live.subnet == *subnet) else {
-            self.compare(&path("subnet"), live.get(at).map(|live| &live.subnet), Some(subnet));
-            return;
-        };
-        // Docker chooses a gateway where none is declared.
-        if gateway.is_some() {
-            self.compare(&path("gateway"), same.gateway.as_ref(), gateway.as_ref());
-        }
-        self.compare(&path("ip_range"), same.ip_range.as_ref(), ip_range.as_ref());
-        self.compare_all(&path("aux_addresses"), &same.reserved, reserved);
-    }
 }

@@ -63,7 +63,7 @@ pub(super) async fn subnet<E: Engine>(engine: &E, luck: u16) -> anyhow::Result<S
 async fn taken<E: Engine>(engine: &E, routes: &str) -> Result<Vec<Subnet>, EngineError> {
     let networks = engine.list_networks().await?;
     let pools = networks.iter().flat_map(|network| &network.spec.pools);
-    let mut taken: Vec<Subnet> = pools.filter_map(|pool| Subnet::parse(&pool.subnet)).collect();
+    let mut taken: Vec<Subnet> = pools.filter_map(|pool| Subnet::parse(&pool.subnet.to_string())).collect();
     taken.extend(routed(routes));
     Ok(taken)
 }

@@ -10,7 +10,7 @@ use super::super::problem::{Problem, Problems};
 use super::super::read;
 use super::{Context, process};
 use crate::model::name::{NetworkKey, NetworkName, VolumeKey, VolumeName};
-use crate::model::spec::{AddressPool, NetworkSpec, VolumeSpec};
+use crate::model::spec::{AddressPool, NetworkSpec, Subnet, VolumeSpec};
 
 /// The name of Docker's own driver for addresses.
 const DEFAULT_IPAM: &str = "default";
@@ -163,11 +163,11 @@ fn pool(cx: &mut Context<'_>, node: &Node) -> Option<AddressPool> {
     })
 }
 
-fn address(problems: &mut Problems, node: &Node) -> Option<String> {
-    read::parsed::<IpAddr>(problems, node, "bad-address", "an IP address").map(|ip| ip.to_string())
+fn address(problems: &mut Problems, node: &Node) -> Option<IpAddr> {
+    read::parsed(problems, node, "bad-address", "an IP address")
 }
 
-fn reserved(cx: &mut Context<'_>, map: &Map) -> BTreeMap<String, String> {
+fn reserved(cx: &mut Context<'_>, map: &Map) -> BTreeMap<String, IpAddr> {
     let Some(map) = map.get("aux_addresses").and_then(|node| read::map(cx.problems, node)) else {
         return BTreeMap::new();
     };
@@ -175,20 +175,15 @@ fn reserved(cx: &mut Context<'_>, map: &Map) -> BTreeMap<String, String> {
     map.entries.iter().filter_map(one).collect()
 }
 
-fn cidr(problems: &mut Problems, node: &Node) -> Option<String> {
+fn cidr(problems: &mut Problems, node: &Node) -> Option<Subnet> {
     let found = read::text(problems, node)?;
-    let parts = found.text.split_once('/').and_then(|(address, bits)| {
-        let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        bits.parse::<u8>().ok().filter(|bits| *bits <= most)
-    });
-    if parts.is_none() {
+    let subnet = found.text.parse().ok();
+    if subnet.is_none() {
         let message = format!("{} is not a subnet", found.shown());
         problems.add(
             Problem::error("bad-address", node.span, message)
                 .hint("an address and its bits: `172.18.0.0/16`"),
         );
-        return None;
     }
-    Some(found.text.clone())
+    subnet
 }

@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 use super::{Names, Out};
 use crate::model::name::NetworkName;
 use crate::model::spec::{
-    Attachment, ContainerSpec, Mount, MountOptions, MountSource, NetworkSpec, VolumeSpec,
+    AddressPool, Attachment, ContainerSpec, Mount, MountOptions, MountSource, NetworkSpec, VolumeSpec,
 };
 
 pub(super) fn joined(names: &Names<'_>, networks: &BTreeMap<NetworkName, Attachment>) -> Out {
@@ -157,10 +157,13 @@ pub(super) fn network(spec: &NetworkSpec) -> Mapping {
         .iter()
         .map(|pool| {
             let mut one = Out::default();
-            one.put("subnet", pool.subnet.as_str());
-            one.text("gateway", pool.gateway.as_ref());
-            one.text("ip_range", pool.ip_range.as_ref());
-            one.map("aux_addresses", &pool.reserved);
+            let AddressPool { subnet, gateway, ip_range, reserved } = pool;
+            one.put("subnet", subnet.to_string());
+            one.text("gateway", gateway.map(|ip| ip.to_string()).as_ref());
+            one.text("ip_range", ip_range.map(|range| range.to_string()).as_ref());
+            let reserved: BTreeMap<_, _> =
+                reserved.iter().map(|(name, ip)| (name.clone(), ip.to_string())).collect();
+            one.map("aux_addresses", &reserved);
             Value::Mapping(one.0)
         })
         .collect();

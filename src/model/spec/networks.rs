@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::super::name::NetworkName;
+use super::subnet::Subnet;
 
 /// How a container joins a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,14 +122,14 @@ impl NetworkSpec {
 /// An address range of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressPool {
-    /// The subnet, in CIDR form.
-    pub subnet: String,
+    /// The subnet.
+    pub subnet: Subnet,
     /// The gateway's address.
-    pub gateway: Option<String>,
+    pub gateway: Option<IpAddr>,
     /// The part of the subnet from which containers get addresses.
-    pub ip_range: Option<String>,
+    pub ip_range: Option<Subnet>,
     /// Addresses that containers don't get, by the name of who has them.
-    pub reserved: BTreeMap<String, String>,
+    pub reserved: BTreeMap<String, IpAddr>,
 }
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ fn network(
 /// Whether Docker would choose such addresses by itself, as far as it was not configured otherwise.
 fn is_dockers(pool: &AddressPool) -> bool {
     let AddressPool { subnet, gateway: _, ip_range, reserved } = pool;
+    let subnet = subnet.to_string();
     let mut parts = subnet.split(['.', '/']);
     let mut number = || parts.next().and_then(|part| part.parse::<u8>().ok());
     let in_pools = match (number(), number(), number(), number(), number()) {

@@ -43,7 +43,7 @@ fn stack_that(stack: &StackName, subnet: &str, more: &str) -> Desired {
         service.spec.stop_grace = Some(Duration::from_secs(2));
     }
     let pool = AddressPool {
-        subnet: format!("{subnet}0/24"),
+        subnet: format!("{subnet}0/24").parse().unwrap(),
         gateway: None,
         ip_range: None,
         reserved: BTreeMap::new(),

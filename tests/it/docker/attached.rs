@@ -155,7 +155,7 @@ async fn trap_53_a_network_that_was_made_anew_is_joined_again() {
     let Some(stage) = Stage::new().await else { return };
     let name = format!("{}_elsewhere", stage.stack);
     let pool = AddressPool {
-        subnet: format!("{}0/24", unique_subnet()),
+        subnet: format!("{}0/24", unique_subnet()).parse().unwrap(),
         gateway: None,
         ip_range: None,
         reserved: BTreeMap::new(),

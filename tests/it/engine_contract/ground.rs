@@ -175,7 +175,7 @@ impl<E: Engine> Ground<E> {
     pub fn network(&self, key: &str) -> NetworkSpec {
         let subnet = unique_subnet();
         let pool = AddressPool {
-            subnet: format!("{subnet}0/24"),
+            subnet: format!("{subnet}0/24").parse().unwrap(),
             gateway: None,
             ip_range: None,
             reserved: BTreeMap::new(),

@@ -21,10 +21,10 @@ pub async fn a_network_is_read_back<E: Engine>(ground: &Ground<E>) {
     let mut spec = ground.network("net");
     spec.driver = Some("bridge".to_owned());
     spec.pools = vec![AddressPool {
-        subnet: format!("{subnet}0/24"),
-        gateway: Some(format!("{subnet}254")),
-        ip_range: Some(format!("{subnet}128/25")),
-        reserved: [("router".to_owned(), format!("{subnet}200"))].into(),
+        subnet: format!("{subnet}0/24").parse().unwrap(),
+        gateway: format!("{subnet}254").parse().ok(),
+        ip_range: format!("{subnet}128/25").parse().ok(),
+        reserved: [("router".to_owned(), format!("{subnet}200").parse().unwrap())].into(),
     }];
     spec.internal = true;
     spec.attachable = true;
@@ -81,7 +81,7 @@ pub async fn a_container_joins_and_leaves_networks<E: Engine>(ground: &Ground<E>
     let mut request = ground.request("web", spec);
     request.networks.insert(first.clone(), first_id.clone());
     let id = ground.engine.create_container(&request).await.unwrap();
-    let address = other.pools[0].subnet.replace(".0/24", ".77").parse().unwrap();
+    let address = other.pools[0].subnet.to_string().replace(".0/24", ".77").parse().unwrap();
     let fixed = Attachment { aliases: strings(&["db"]), ipv4: Some(address), ..Attachment::default() };
     for start in [false, true] {
         if start {
@@ -160,7 +160,7 @@ pub async fn trap_55_an_attachment_is_whole_whether_created_or_joined_later<E: E
     for key in ["a", "b", "c"] {
         let network = ground.network(key);
         ids.insert(network.name.clone(), ground.engine.create_network(&network).await.unwrap());
-        spec.networks.insert(network.name, whole(&network.pools[0].subnet, key));
+        spec.networks.insert(network.name, whole(&network.pools[0].subnet.to_string(), key));
     }
     // Not the first by name, which is what engines are given that take only one.
     let chosen = ground.network_name("b");

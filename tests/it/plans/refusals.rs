@@ -66,10 +66,10 @@ fn with_objects() -> Desired {
     network.labels.insert("team".to_owned(), "a".to_owned());
     network.ipam_options.insert("foo".to_owned(), "bar".to_owned());
     network.pools = vec![AddressPool {
-        subnet: "172.30.0.0/16".to_owned(),
+        subnet: "172.30.0.0/16".parse().unwrap(),
         gateway: None,
         ip_range: None,
-        reserved: [("router".to_owned(), "172.30.0.9".to_owned())].into(),
+        reserved: [("router".to_owned(), "172.30.0.9".parse().unwrap())].into(),
     }];
     let volume = VolumeSpec {
         name: "auren-data".parse().unwrap(),
@@ -96,12 +96,49 @@ fn trap_57_and_72_a_network_or_volume_that_differs_is_refused_field_by_field() {
     network.ipam_options.clear();
     network.internal = true;
     network.ipv4 = Some(false);
-    network.pools[0].gateway = Some("172.30.0.1".to_owned());
+    network.pools[0].gateway = "172.30.0.1".parse().ok();
     network.pools[0].reserved.clear();
     let volume = wanted.volumes.values_mut().next().unwrap();
     volume.options.insert("o".to_owned(), "addr=10.0.0.1".to_owned());
     volume.labels.insert("team".to_owned(), "b".to_owned());
     insta::assert_snapshot!(refused(&paper, &wanted));
+}
+
+#[test]
+fn what_is_no_longer_said_of_a_network_is_a_difference() {
+    let mut wanted = with_objects();
+    let network = network_of(&mut wanted);
+    network.driver = Some("macvlan".to_owned());
+    network.options = [("parent".to_owned(), "eth0".to_owned())].into();
+    network.ipv4 = Some(true);
+    network.pools[0].gateway = "172.30.0.1".parse().ok();
+    let mut paper = deployed(&wanted);
+    // The daemon has options of its own.
+    let live = paper.live.networks.values_mut().next().unwrap();
+    live.spec.options.insert("com.docker.network.enable_ipv4".to_owned(), "true".to_owned());
+    assert!(planned(&paper, &wanted).is_empty());
+    let network = network_of(&mut wanted);
+    (network.driver, network.ipv4, network.pools[0].gateway) = (None, None, None);
+    network.options.clear();
+    let said = refused(&paper, &wanted);
+    for field in [
+        "driver macvlan → bridge",
+        "driver_opts.parent eth0 → (none)",
+        "ipam.config.0.gateway 172.30.0.1 → (none)",
+    ] {
+        assert!(said.contains(field), "{field}: {said}");
+    }
+    assert!(!said.contains("enable_ipv4"), "{said}");
+    network_of(&mut wanted).pools.clear();
+    assert!(refused(&paper, &wanted).contains("ipam.config.0.subnet 172.30.0.0/16 → (none)"));
+    // Of one that others made, or an earlier release, nobody knows what was declared.
+    let live = paper.live.networks.values_mut().next().unwrap();
+    live.spec.labels.retain(|name, _| !name.starts_with("evenkeel.declared."));
+    assert!(planned(&paper, &wanted).is_empty());
+}
+
+fn network_of(desired: &mut Desired) -> &mut NetworkSpec {
+    desired.networks.values_mut().next().unwrap()
 }
 
 #[test]

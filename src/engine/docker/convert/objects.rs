@@ -1,6 +1,7 @@
 //! Networks, volumes and images.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use bollard::models::{
     ImageInspect, Ipam, IpamConfig, Network, NetworkCreateRequest, Volume, VolumeCreateRequest,
@@ -33,10 +34,11 @@ pub(in crate::engine::docker) fn network_body(spec: &NetworkSpec) -> NetworkCrea
         labels,
     } = spec;
     let pool = |pool: &AddressPool| IpamConfig {
-        subnet: Some(pool.subnet.clone()),
-        gateway: pool.gateway.clone(),
-        ip_range: pool.ip_range.clone(),
-        auxiliary_addresses: (!pool.reserved.is_empty()).then(|| pool.reserved.clone().into_iter().collect()),
+        subnet: Some(pool.subnet.to_string()),
+        gateway: pool.gateway.map(|ip| ip.to_string()),
+        ip_range: pool.ip_range.map(|range| range.to_string()),
+        auxiliary_addresses: (!pool.reserved.is_empty())
+            .then(|| pool.reserved.iter().map(|(name, ip)| (name.clone(), ip.to_string())).collect()),
     };
     let has_ipam = !pools.is_empty() || ipam_driver.is_some() || !ipam_options.is_empty();
     let ipam = Ipam {
@@ -83,11 +85,14 @@ pub(in crate::engine::docker) fn network(network: Network) -> Result<LiveNetwork
 }
 
 fn pool(config: IpamConfig) -> Option<AddressPool> {
+    // Some engines give addresses with the bits of their network.
+    let address = |text: &str| text.split('/').next()?.parse::<IpAddr>().ok();
+    let reserved = config.auxiliary_addresses.into_iter().flatten();
     Some(AddressPool {
-        subnet: filled(config.subnet)?,
-        gateway: filled(config.gateway),
-        ip_range: filled(config.ip_range),
-        reserved: sorted(config.auxiliary_addresses),
+        subnet: config.subnet?.parse().ok()?,
+        gateway: config.gateway.and_then(|text| address(&text)),
+        ip_range: config.ip_range.and_then(|text| text.parse().ok()),
+        reserved: reserved.filter_map(|(name, text)| Some((name, address(&text)?))).collect(),
     })
 }
 
