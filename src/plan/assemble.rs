@@ -20,7 +20,7 @@ use crate::model::name::{Instance, ServiceName};
 mod digest;
 
 use digest::desired_digest;
-pub(super) use digest::plan_id;
+pub(super) use digest::{Veil, plan_id};
 
 /// Plans how `live` becomes `desired`.
 ///
@@ -75,12 +75,13 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
         });
     }
     let steps = sorted(steps);
-    let digest = desired_digest(desired, &decisions, host);
+    let digest = |veil: &Veil| desired_digest(desired, &decisions, host, veil);
+    let veil = if last.current.is_empty() { Veil::of(&decisions, &changes, host) } else { Veil::none() };
     Ok(Plan {
-        id: plan_id(&digest, &steps, &changes),
+        id: plan_id(&digest(&veil), (&steps, &changes), &veil),
         stack: desired.stack.clone(),
         revision: desired.revision.clone(),
-        desired: digest,
+        desired: digest(&Veil::none()),
         tiers: desired.tiers.clone(),
         changes,
         reported,

@@ -144,7 +144,7 @@ fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance
     let steps = assemble::sorted(way.steps);
     let desired = DesiredDigest(String::new());
     Plan {
-        id: assemble::plan_id(&desired, &steps, &[]),
+        id: assemble::plan_id(&desired, (&steps, &[]), &assemble::Veil::none()),
         stack: open.stack.clone(),
         revision: Revision::Files,
         desired,

@@ -9,6 +9,7 @@ use evenkeel::model::spec::{
 };
 use evenkeel::model::text::Text;
 use evenkeel::plan::check::check;
+use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::step::Action;
 use evenkeel::plan::text::{Layout, to_text};
 use evenkeel::plan::{Plan, content, plan, rollback};
@@ -95,6 +96,30 @@ fn every_difference_is_named_with_its_cause_and_cost() {
     let plan = planned(&paper, &wanted);
     insta::assert_snapshot!(text(&plan));
     assert!(!format!("{plan:?}").contains("hunter2") && !format!("{plan:?}").contains("horse"));
+}
+
+#[test]
+fn the_id_of_a_first_plan_needs_no_key() {
+    let mut wanted = two_services();
+    let content = GrantContent::new(b"hunter3".as_slice(), true);
+    let (origin, access) = ("it".to_owned(), FileAccess::default());
+    let grant = Grant { kind: GrantKind::Secret, origin, content, access };
+    let web = wanted.services.get_mut(&"web".parse().unwrap()).unwrap();
+    let mount = Mount { read_only: true, ..Mount::of(MountSource::Grant(grant)) };
+    web.spec.mounts.insert("/run/secrets/it".to_owned(), mount);
+    web.spec.command = Some(vec![Text::sensitive("hunter4")]);
+    let with_key = |paper: &Paper, byte: u8| {
+        let key = DigestKey::new([byte; 32]);
+        plan(&wanted, &paper.live, &paper.last, host(&key)).unwrap()
+    };
+    // A dry run writes no key down, so that the next one has another.
+    let (one, two) = (with_key(&Paper::empty(), 1), with_key(&Paper::empty(), 2));
+    assert_eq!(one.id, two.id);
+    assert_ne!(one.desired, two.desired);
+    // What is on record was made with the key of the host: what is secret counts.
+    let mut paper = Paper::empty();
+    paper.carry_out(&one, usize::MAX);
+    assert_ne!(with_key(&paper, 1).id, with_key(&paper, 2).id);
 }
 
 #[test]
