@@ -162,10 +162,9 @@ impl Stack {
         let mut found = named(plan);
         let mut faults = Vec::new();
         for (name, made) in &self.services {
-            let moved = moves(name);
+            let rows = moves(name);
             let (operation, mut said) = found.remove(name).unwrap_or_default();
-            let mut wanted: Vec<_> =
-                moved.iter().flat_map(|(row, to)| names(row, *to, &made.names)).collect();
+            let mut wanted: Vec<_> = rows.iter().flat_map(|(row, to)| names(row, *to, &made.names)).collect();
             wanted.sort();
             said.sort();
             if said != wanted {
@@ -179,14 +178,16 @@ impl Stack {
                     || to.is_none()
                     || names(row, *to, &made.names).is_empty()
             };
-            if operation == "replace" && moved.iter().all(is_in_place) && !made.has_mac() {
+            if operation == "replace" && rows.iter().all(is_in_place) && !made.has_mac() {
                 faults.push(format!("{law}: {name}: replaced for {said:?}: {}", made.entry(name)));
             }
         }
         faults.extend(
             found.into_iter().map(|(name, said)| format!("{law}: {name} is not to change: {said:?}")),
         );
-        faults.into_iter().for_each(|fault| self.fault(fault));
+        for fault in faults {
+            self.fault(fault);
+        }
     }
 
     fn fault(&mut self, fault: String) {

@@ -190,22 +190,22 @@ pub fn plan(stage: &Stage) -> Value {
 /// What would be to be done if nobody knew what was applied.
 #[track_caller]
 pub fn plan_without_record(stage: &Stage) -> Value {
-    let state = stage.path().join("state");
+    let folder = stage.path().join("state");
     let aside = stage.path().join("state-aside");
     fs::create_dir_all(&aside).unwrap();
     // The key of digests, and what was laid down under its names, belong to the host.
-    let ledger: Vec<_> = fs::read_dir(&state)
+    let ledger: Vec<_> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .filter(|name| name.to_string_lossy().starts_with("ledger"))
         .collect();
     assert!(!ledger.is_empty());
     for name in &ledger {
-        fs::rename(state.join(name), aside.join(name)).unwrap();
+        fs::rename(folder.join(name), aside.join(name)).unwrap();
     }
     let plan = plan(stage);
     for name in &ledger {
-        fs::rename(aside.join(name), state.join(name)).unwrap();
+        fs::rename(aside.join(name), folder.join(name)).unwrap();
     }
     plan
 }
