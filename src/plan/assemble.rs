@@ -11,7 +11,7 @@ use super::normal::Host;
 use super::refusal::{Refusal, Refused};
 use super::sequence::Sequence;
 use super::step::{Action, Phase, Step, Target, Turn};
-use super::{Applied, Consent, LastApplied, Plan, Unchanged, ports, requires, shared};
+use super::{Applied, Consent, LastApplied, Plan, Unchanged, addresses, ports, requires, shared};
 use super::{Checkpoint, order};
 use crate::model::desired::{Desired, Expect, Prune};
 use crate::model::live::{Live, LiveContainer, Status};
@@ -57,7 +57,8 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
     if !refusals.is_empty() {
         return Err(Refused(refusals));
     }
-    let mut sequence = Sequence::new(desired, live, vacating, host);
+    let yielding = addresses::yielding(&decisions, live);
+    let mut sequence = Sequence::new(desired, live, (vacating, yielding), host);
     sequence.containers(&decisions, &order);
     let Sequence { mut steps, checkpoint, .. } = sequence;
     let mut changes = shared.changes;

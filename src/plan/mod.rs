@@ -32,6 +32,7 @@ mod decide;
 mod order;
 mod peers;
 mod ports;
+mod addresses;
 pub mod place;
 mod sequence;
 mod assemble;

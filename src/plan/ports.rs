@@ -66,8 +66,13 @@ fn holds(holder: &LiveContainer, port: &PublishedPort, decision: &Decision<'_>) 
         && holder.spec.ports.iter().any(|held| overlap(held, port))
 }
 
+/// Whether both publish one port of the host.
+pub(super) fn share_port(one: &ContainerSpec, other: &ContainerSpec) -> bool {
+    one.ports.iter().any(|held| other.ports.iter().any(|port| overlap(held, port)))
+}
+
 /// Whether both mount a volume that one of them may write to.
-fn shares_volume(container: &LiveContainer, spec: &ContainerSpec) -> bool {
+pub(super) fn shares_volume(container: &LiveContainer, spec: &ContainerSpec) -> bool {
     let mounts = |spec: &ContainerSpec| -> Vec<(VolumeName, bool)> {
         let named = spec.mounts.values().filter_map(|mount| match &mount.source {
             MountSource::Volume(name) => Some((name.clone(), mount.read_only)),

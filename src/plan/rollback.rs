@@ -8,16 +8,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::addresses;
 use super::assemble;
 use super::attached;
 use super::diff;
 use super::grants;
+use super::ports;
 use super::step::{Action, NetworkRef, Phase, Step, Target, Turn};
 use super::{Checkpoint, DesiredDigest, Kept, OpenDeploy, Plan};
 use crate::model::desired::{Expect, Gate, Ports, Revision};
 use crate::model::live::{Live, LiveContainer, LiveNetwork, Status};
-use crate::model::name::{ContainerId, Instance, NetworkName};
-use crate::model::spec::{Peer, Resources, RestartPolicy};
+use crate::model::name::{ContainerId, Instance, NetworkId, NetworkName};
+use crate::model::spec::{Attachment, Peer, Resources, RestartPolicy};
 
 /// The way of a deploy that has failed or was cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,24 +113,11 @@ fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance
         .collect();
     let (stranded, leaving): (Vec<_>, Vec<_>) =
         created.into_iter().partition(|container| lost.contains(&container.instance));
-    let mut stopped: BTreeMap<&Instance, usize> = BTreeMap::new();
-    for container in &leaving {
-        if let Some(at) = way.stop(container, 0) {
-            stopped.insert(&container.instance, at);
-        }
-    }
     for container in stranded {
         way.notes.push(format!("{} stays: what ran before it is gone from the host", container.name));
         way.run(container);
     }
-    let mut started: BTreeMap<&ContainerId, usize> = BTreeMap::new();
-    for kept in peers_first(&returning, live) {
-        let mut after: Vec<usize> = stopped.get(&kept.instance).copied().into_iter().collect();
-        after.extend(peers(kept, live).filter_map(|peer| started.get(peer).copied()));
-        if let Some(at) = way.restore(kept, live, after) {
-            started.insert(&kept.container, at);
-        }
-    }
+    way.bring_back(&returning, &leaving, live);
     for container in &leaving {
         way.add(Phase::Cleanup, 0, Vec::new(), Action::Remove(container.id.clone()));
     }
@@ -161,6 +150,9 @@ fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance
         watch: BTreeMap::new(),
     }
 }
+
+/// The steps by which containers leave networks.
+type Left<'k> = BTreeMap<(&'k ContainerId, &'k NetworkName), usize>;
 
 struct Steps {
     steps: Vec<Step>,
@@ -209,6 +201,33 @@ impl Steps {
         }
     }
 
+    /// Stops what the deploy started, and brings every container of the checkpoint back.
+    fn bring_back(&mut self, returning: &[Kept], leaving: &[&LiveContainer], live: &Live) {
+        let mut stopped: BTreeMap<&ContainerId, usize> = BTreeMap::new();
+        for container in leaving.iter().copied().chain(revived(returning, live)) {
+            if let Some(at) = self.stop(container, 0) {
+                stopped.insert(&container.id, at);
+            }
+        }
+        let left: Left<'_> = returning.iter().flat_map(|kept| self.leave(kept, live)).collect();
+        let freed: Vec<usize> = stopped.values().chain(left.values()).copied().collect();
+        let mut started: BTreeMap<&ContainerId, usize> = BTreeMap::new();
+        for kept in peers_first(returning, live) {
+            let Some(container) = live.containers.get(&kept.container) else { continue };
+            let has_fixed = container.spec.networks.values().any(addresses::is_fixed);
+            let in_the_way = |(id, at): (&&ContainerId, &usize)| {
+                live.containers.get(*id).filter(|other| is_in_the_way(other, kept, container)).map(|_| *at)
+            };
+            let mut after: Vec<usize> =
+                if has_fixed { freed.clone() } else { stopped.iter().filter_map(in_the_way).collect() };
+            after.extend(peers(kept, live).filter_map(|peer| started.get(peer).copied()));
+            if let Some(at) = self.restore(kept, live, after) {
+                started.insert(&kept.container, at);
+            }
+            self.join(kept, live, (&left, &freed));
+        }
+    }
+
     /// Stops a container that was not there, or did not run, before the deploy.
     fn stop(&mut self, container: &LiveContainer, wave: u16) -> Option<usize> {
         let mut after = Vec::new();
@@ -227,8 +246,9 @@ impl Steps {
 
     /// Brings a container of the checkpoint back to what it was.
     ///
-    /// Every old container may start as soon as its own successor has stopped: they ran together before, so none needs
-    /// to wait for another, unless it lives in that one's namespaces, and the shortest outage is the best one.
+    /// Every old container may start as soon as its own successor has stopped, and whoever else has what was its own: a
+    /// port, an address, a volume. They ran together before, so none needs to wait for another, unless it lives in that
+    /// one's namespaces, and the shortest outage is the best one.
     fn restore(&mut self, kept: &Kept, live: &Live, after: Vec<usize>) -> Option<usize> {
         let container = live.containers.get(&kept.container)?;
         let mut begun = None;
@@ -246,9 +266,6 @@ impl Steps {
                 Action::Await { instance, target: target.clone(), gate },
             );
         }
-        if !kept.ran && runs {
-            self.stop(container, 0);
-        }
         let restart = (container.spec.restart != kept.restart || !kept.ran && runs).then_some(kept.restart);
         let resources = diff::changed_limits(&kept.resources, &container.spec.resources);
         if restart.is_some() || resources != Resources::default() {
@@ -259,45 +276,77 @@ impl Steps {
                 Action::Update { target: target.clone(), restart, resources },
             );
         }
-        self.reattach(kept, container, live);
         if container.name != kept.name {
             self.add(Phase::Finish, 1, Vec::new(), Action::Rename { target, name: kept.name.clone() });
         }
         begun
     }
 
-    /// Attaches a container as it was, where the deploy changed that.
-    fn reattach(&mut self, kept: &Kept, container: &LiveContainer, live: &Live) {
-        let Some(networks) = &kept.networks else { return };
-        let names: BTreeSet<&NetworkName> = networks.keys().chain(container.spec.networks.keys()).collect();
-        for name in names {
-            let (wanted, found) = (networks.get(name), container.spec.networks.get(name));
-            if wanted.zip(found).is_some_and(|(wanted, found)| attached::is_attached(wanted, found)) {
-                continue;
+    /// Takes a container out of the networks to which the deploy attached it otherwise.
+    fn leave<'k>(&mut self, kept: &'k Kept, live: &'k Live) -> Left<'k> {
+        let mut left = Left::new();
+        for (name, _, found) in otherwise_attached(kept, live) {
+            if let (Some(_), Some(network)) = (found, named(name, live)) {
+                let action = Action::Disconnect { container: kept.container.clone(), network };
+                left.insert((&kept.container, name), self.add(Phase::Switch, 0, Vec::new(), action));
             }
-            let network = live.networks.values().find(|network| network.spec.name == *name);
-            let Some(network) = network.map(|network| network.id.clone()) else {
+        }
+        left
+    }
+
+    /// Attaches a container as it was, where the deploy changed that. One with a fixed address waits until all that may
+    /// hold it have given theirs up, for two may have swapped them.
+    fn join(&mut self, kept: &Kept, live: &Live, (left, freed): (&Left<'_>, &[usize])) {
+        for (name, wanted, _) in otherwise_attached(kept, live) {
+            let Some(network) = named(name, live) else {
                 self.notes.push(format!("the network {name} is gone, so {} can't join it again", kept.name));
                 continue;
             };
-            let id = kept.container.clone();
-            let mut after = Vec::new();
-            if found.is_some() {
-                let action = Action::Disconnect { container: id.clone(), network: network.clone() };
-                after.push(self.add(Phase::Switch, 0, Vec::new(), action));
-            }
             if let Some(attachment) = wanted {
+                let own = left.get(&(&kept.container, name)).copied();
+                let after =
+                    if addresses::is_fixed(attachment) { freed.to_vec() } else { own.into_iter().collect() };
                 let network = NetworkRef::Existing(network);
-                let (name, attachment) = (name.clone(), attachment.clone());
-                self.add(
-                    Phase::Switch,
-                    0,
-                    after,
-                    Action::Connect { container: id, name, network, attachment },
-                );
+                let (container, name, attachment) =
+                    (kept.container.clone(), name.clone(), attachment.clone());
+                self.add(Phase::Switch, 0, after, Action::Connect { container, name, network, attachment });
             }
         }
     }
+}
+
+/// The networks to which a container is not attached as it was: how it was, and how it is.
+fn otherwise_attached<'k>(
+    kept: &'k Kept,
+    live: &'k Live,
+) -> impl Iterator<Item = (&'k NetworkName, Option<&'k Attachment>, Option<&'k Attachment>)> {
+    let sides = kept.networks.as_ref().zip(live.containers.get(&kept.container));
+    sides.into_iter().flat_map(|(networks, container)| {
+        let found = &container.spec.networks;
+        let names: BTreeSet<&NetworkName> = networks.keys().chain(found.keys()).collect();
+        let sides = names.into_iter().map(|name| (name, networks.get(name), found.get(name)));
+        sides.filter(|(_, wanted, found)| {
+            wanted.zip(*found).is_none_or(|(wanted, found)| !attached::is_attached(wanted, found))
+        })
+    })
+}
+
+fn named(name: &NetworkName, live: &Live) -> Option<NetworkId> {
+    live.networks.values().find(|network| network.spec.name == *name).map(|network| network.id.clone())
+}
+
+/// The containers that were revived: they did not run before.
+fn revived<'l>(returning: &[Kept], live: &'l Live) -> impl Iterator<Item = &'l LiveContainer> {
+    let parked = returning.iter().filter(|kept| !kept.ran);
+    parked.filter_map(|kept| live.containers.get(&kept.container)).filter(|container| runs(container))
+}
+
+/// Whether `other` must have stopped before the container of the checkpoint starts: it took its place, or what only one
+/// of them can have.
+fn is_in_the_way(other: &LiveContainer, kept: &Kept, container: &LiveContainer) -> bool {
+    other.instance == kept.instance
+        || ports::share_port(&other.spec, &container.spec)
+        || ports::shares_volume(other, &container.spec)
 }
 
 /// The containers whose namespaces `kept` uses.

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::addresses::Yielding;
 use super::decide::{Decision, Decisions, Verdict};
 use super::normal::Host;
 use super::step::{Action, Phase, Step, Target, Turn};
 use super::{Checkpoint, Kept};
 use crate::model::desired::{Condition, Desired};
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::{ContainerId, ContainerName, Instance, ServiceName};
+use crate::model::name::{ContainerId, ContainerName, Instance, NetworkName, ServiceName};
 use crate::model::policy::Rollback;
 use crate::model::spec::RestartPolicy;
 
@@ -22,8 +23,10 @@ pub(super) struct Sequence<'a> {
     desired: &'a Desired,
     live: &'a Live,
     host: Host<'a>,
-    /// Containers that must stop before anything starts, because somebody else needs their port.
+    /// Containers that must stop before anything starts, because somebody else needs their port or address.
     vacating: BTreeSet<&'a ContainerId>,
+    /// Networks that containers must leave before anybody joins them, because somebody else needs their address.
+    leaving: BTreeSet<(&'a ContainerId, &'a NetworkName)>,
     pub(super) steps: Vec<Step>,
     pub(super) checkpoint: Checkpoint,
 }
@@ -39,10 +42,11 @@ impl<'a> Sequence<'a> {
     pub(super) fn new(
         desired: &'a Desired,
         live: &'a Live,
-        vacating: BTreeSet<&'a ContainerId>,
+        (mut vacating, Yielding { stopping, leaving }): (BTreeSet<&'a ContainerId>, Yielding<'a>),
         host: Host<'a>,
     ) -> Self {
-        Self { desired, live, host, vacating, steps: Vec::new(), checkpoint: Checkpoint::default() }
+        vacating.extend(stopping);
+        Self { desired, live, host, vacating, leaving, steps: Vec::new(), checkpoint: Checkpoint::default() }
     }
 
     /// Adds the steps of all decisions. `order` has the services after those that they depend on.

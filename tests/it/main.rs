@@ -8,6 +8,7 @@
 
 mod common;
 mod paper;
+mod addresses;
 mod adopting;
 mod agent;
 mod apply;

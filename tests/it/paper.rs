@@ -9,9 +9,11 @@ use evenkeel::model::label;
 use evenkeel::model::live::{
     ContainerState, DaemonDefaults, Live, LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server, Status,
 };
-use evenkeel::model::name::{ContainerId, DeployId, ImageId, Instance, NetworkId, ServiceName};
+use evenkeel::model::name::{ContainerId, DeployId, ImageId, Instance, NetworkId, NetworkName, ServiceName};
 use evenkeel::model::policy::{Drift, Rollback};
-use evenkeel::model::spec::{Attachment, ContainerSpec, Namespace, Peer, Resources, RestartPolicy};
+use evenkeel::model::spec::{
+    Attachment, ContainerSpec, HostPort, Namespace, Peer, PublishedPort, Resources, RestartPolicy,
+};
 use evenkeel::model::text::Text;
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal::Host;
@@ -76,6 +78,32 @@ pub(crate) struct Paper {
     deploys: u32,
 }
 
+/// An order in which steps may be carried out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// As the plan has them.
+    Planned,
+    /// The last first, as far as its turn and the steps that it waits for allow.
+    Backwards,
+}
+
+impl Order {
+    fn of(self, steps: &[Step]) -> Vec<&Step> {
+        let mut waiting: Vec<(usize, &Step)> = steps.iter().enumerate().collect();
+        if matches!(self, Self::Backwards) {
+            waiting.sort_by_key(|(at, step)| (step.turn, std::cmp::Reverse(*at)));
+        }
+        let (mut done, mut order) = (BTreeSet::new(), Vec::new());
+        while !waiting.is_empty() {
+            let next = waiting.iter().position(|(_, step)| step.after.iter().all(|at| done.contains(at)));
+            let (at, step) = waiting.remove(next.expect("some step waits for none that is left"));
+            done.insert(at);
+            order.push(step);
+        }
+        order
+    }
+}
+
 impl Paper {
     pub(crate) fn empty() -> Self {
         let server = Server {
@@ -116,12 +144,17 @@ impl Paper {
 
     /// Carries out the first `steps` steps of a plan, and all of them if there are no more.
     pub(crate) fn carry_out(&mut self, plan: &Plan, steps: usize) -> OpenDeploy {
+        self.carry_out_in(Order::Planned, plan, steps)
+    }
+
+    /// The same in another order.
+    pub(crate) fn carry_out_in(&mut self, order: Order, plan: &Plan, steps: usize) -> OpenDeploy {
         self.deploys += 1;
         let id: DeployId = format!("d{}", self.deploys).parse().unwrap();
         let open =
             OpenDeploy { id: id.clone(), stack: plan.stack.clone(), checkpoint: plan.checkpoint.clone() };
         let mut created = BTreeMap::new();
-        for step in plan.steps.iter().take(steps) {
+        for step in order.of(&plan.steps).into_iter().take(steps) {
             self.step(plan, step, &id, &mut created);
         }
         open
@@ -196,6 +229,7 @@ impl Paper {
             }
             Action::Connect { container, name, network, attachment } => {
                 assert!(matches!(network, NetworkRef::Existing(_)) || !self.live.networks.is_empty());
+                self.assert_free(container, name, attachment);
                 let joined = &mut self.at(container).spec.networks;
                 // Whoever leaves the first network and joins it again has it as the first.
                 let first = attachment.first || joined.values().all(|other| !other.first);
@@ -239,9 +273,26 @@ impl Paper {
             assert!(self.live.containers.get(peer).is_some_and(runs), "cannot join a non running container");
         }
         for other in self.live.containers.values().filter(running) {
-            assert!(other.spec.ports.is_disjoint(&ports), "a port is already allocated");
+            let taken = |port: &PublishedPort| {
+                matches!(port.host, HostPort::One(_)) && other.spec.ports.contains(port)
+            };
+            assert!(!ports.iter().any(taken), "a port is already allocated");
+        }
+        for (name, attachment) in &self.live.containers[id].spec.networks {
+            self.assert_free(id, name, attachment);
         }
         self.at(id).state.status = Status::Running;
+    }
+
+    /// No other running container has the fixed addresses.
+    fn assert_free(&self, id: &ContainerId, name: &NetworkName, wanted: &Attachment) {
+        let runs = |container: &&LiveContainer| container.state.status == Status::Running;
+        for other in self.live.containers.values().filter(runs).filter(|other| other.id != *id) {
+            let Some(held) = other.spec.networks.get(name) else { continue };
+            let is_same = wanted.ipv4.is_some() && wanted.ipv4 == held.ipv4
+                || wanted.ipv6.is_some() && wanted.ipv6 == held.ipv6;
+            assert!(!is_same, "address already in use: {wanted:?} on {name}, by {}", other.name);
+        }
     }
 
     fn created(

@@ -19,7 +19,7 @@ use evenkeel::plan::step::Action;
 use evenkeel::plan::{Plan, plan, rollback};
 use proptest::prelude::*;
 
-use crate::paper::{Paper, desired, host, key, needs, service};
+use crate::paper::{Order, Paper, desired, host, key, needs, service};
 
 /// What may differ between two versions of one service.
 #[derive(Clone, Debug)]
@@ -219,6 +219,26 @@ proptest! {
             paper.carry_out(&back, usize::MAX);
             prop_assert_eq!(&paper.live.containers, &old.live.containers);
             prop_assert_eq!(&paper.last, &old.last);
+        }
+    }
+
+    #[test]
+    fn no_order_that_the_steps_allow_is_wrong(
+        stacks in prop::collection::vec(rich_stack(), 2..4),
+        steps in any::<prop::sample::Index>(),
+    ) {
+        let mut paper = Paper::empty();
+        for desired in &stacks {
+            let plan = planned(&paper, desired);
+            if let Some(committed) = plan.steps.iter().position(|step| step.action == Action::Commit) {
+                let mut half = paper.clone();
+                let open = half.carry_out_in(Order::Backwards, &plan, steps.index(committed + 1));
+                let back = rollback::rollback(&open, &half.live, "/state/files");
+                half.carry_out_in(Order::Backwards, &back, usize::MAX);
+                prop_assert_eq!(&half.live.containers, &paper.live.containers);
+            }
+            paper.carry_out_in(Order::Backwards, &plan, usize::MAX);
+            prop_assert!(planned(&paper, desired).is_empty());
         }
     }
 

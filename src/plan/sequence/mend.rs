@@ -68,7 +68,9 @@ impl Sequence<'_> {
             let mut after = after.to_vec();
             if let (Some(_), NetworkRef::Existing(network)) = (found, self.network(name)) {
                 let action = Action::Disconnect { container: container.clone(), network };
-                let left = self.add(Phase::Switch, wave, after, action);
+                let yields = self.leaving.contains(&(&current.id, name));
+                let (wave, before) = if yields { (0, Vec::new()) } else { (wave, after) };
+                let left = self.add(Phase::Switch, wave, before, action);
                 added.push(left);
                 after = vec![left];
             }

@@ -183,3 +183,46 @@ async fn trap_53_a_network_that_was_made_anew_is_joined_again() {
     assert_eq!(running(&containers, "web").endpoints[&network.name], second);
     stage.apply().ends_with(0).says("nothing to do");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_services_swap_their_addresses() {
+    let Some(stage) = Stage::new().await else { return };
+    let subnet = unique_subnet();
+    let write = |a: u8, b: u8, more: &str| {
+        let Stage { stack, image, .. } = &stage;
+        let text = format!(
+            "name: {stack}
+x-base: &base {{image: '{image}', stop_grace_period: 1s, x-evenkeel: {{gate: {{stable_for: 0s}}}}}}
+services:
+  a: {{<<: *base, networks: {{net: {{ipv4_address: {subnet}{a}}}}}}}
+  b: {{<<: *base, networks: {{net: {{ipv4_address: {subnet}{b}}}}}}}
+  {more}
+networks: {{net: {{ipam: {{config: [{{subnet: {subnet}0/24}}]}}}}}}
+"
+        );
+        fs::write(stage.path().join("compose.yaml"), text).unwrap();
+    };
+    let addresses = async || {
+        let containers = stage.containers().await;
+        ["a", "b"].map(|name| {
+            let container = running(&containers, name);
+            let address = container.addresses.values().next().copied().flatten().unwrap().to_string();
+            (address, life(container))
+        })
+    };
+    let at = |[(a, _), (b, _)]: &[(String, (String, String)); 2]| [a.clone(), b.clone()];
+    write(11, 12, "");
+    stage.apply().ends_with(0);
+    let first = addresses().await;
+    assert_eq!(at(&first), [format!("{subnet}11"), format!("{subnet}12")]);
+    // A deploy that fails afterwards gives them back.
+    write(12, 11, "bad: {<<: *base, x-evenkeel: {}, command: [exit, '1'], depends_on: [a, b]}");
+    stage.apply().ends_with(3).says("what ran before runs again");
+    assert_eq!(addresses().await, first, "with the same addresses, and none was restarted");
+    write(12, 11, "");
+    stage.apply().ends_with(0);
+    let second = addresses().await;
+    assert_eq!(at(&second), [format!("{subnet}12"), format!("{subnet}11")]);
+    assert_eq!((&first[0].1, &first[1].1), (&second[0].1, &second[1].1), "none was restarted");
+    stage.apply().ends_with(0).says("nothing to do");
+}
