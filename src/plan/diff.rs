@@ -187,7 +187,9 @@ pub(super) fn is_in_place(change: &FieldChange, spec: &ContainerSpec, live: &Con
         }
         return change.before.is_some() && change.after.is_some();
     }
-    change.path.is_in("networks") && attached::can_be_joined_live(spec, live)
+    // One that joins again gets another hardware address, and on the way back it could not be given the old one.
+    let is_mac = change.path.as_str().ends_with(".mac_address");
+    change.path.is_in("networks") && !is_mac && attached::can_be_joined_live(spec, live)
 }
 
 /// The limits that `changes` speak of, as wanted.

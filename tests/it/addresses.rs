@@ -92,6 +92,25 @@ fn addresses_go_round() {
 }
 
 #[test]
+fn a_hardware_address_that_is_no_longer_said_goes_with_its_container() {
+    let with = |mac: &str| {
+        let mut service = at("a", "apps", ONE, 1);
+        service.spec.networks.values_mut().next().unwrap().mac = mac.parse().ok();
+        vec![service]
+    };
+    let mut newer = Paper::empty();
+    "1.51".clone_into(&mut newer.live.server.api_version);
+    let (before, after) = (stack(with("02:42:ac:11:00:99")), stack(with("")));
+    let first = planned(&newer, &before);
+    newer.carry_out(&first, usize::MAX);
+    // While the container stayed, nothing was done about it, and each plan said the same again.
+    let plan = planned(&newer, &after);
+    assert_eq!(plan.changes[0].operation, Operation::Replace);
+    newer.carry_out(&plan, usize::MAX);
+    assert!(planned(&newer, &after).is_empty());
+}
+
+#[test]
 fn a_new_service_gets_the_address_of_one_that_goes() {
     let before = vec![at("a", "apps", ONE, 1), at("keeps", "apps", THREE, 1)];
     let after = vec![at("b", "apps", ONE, 1), at("keeps", "apps", THREE, 1)];
