@@ -221,6 +221,8 @@ fn pretty_eq(field: &str, expected: &ContainerSpec, found: &ContainerSpec) {
 /// What `spec` must look like when it is read back: image and daemon fill in what it leaves open, and nobody knows
 /// any more which text is sensitive.
 fn filled_in(mut spec: ContainerSpec, image: &TestImage, live: &LiveContainer) -> ContainerSpec {
+    // An engine with the image store of containerd tells for what a container was built.
+    spec.platform = spec.platform.or_else(|| live.spec.platform.clone());
     let image = &image.config;
     let texts = |words: &[String]| words.iter().map(Text::sensitive).collect::<Vec<_>>();
     if spec.entrypoint.is_none() {

@@ -92,7 +92,11 @@ pub async fn an_image_gets_another_name<E: Engine>(ground: &Ground<E>) {
     let [by_image, by_name] = [&image, &name].map(ToString::to_string);
     let by_name = ground.engine.inspect_image(&by_name).await.unwrap().unwrap();
     assert_eq!(by_name.id, ground.engine.inspect_image(&by_image).await.unwrap().unwrap().id);
-    assert_eq!(by_name.repo_digests, [].into(), "it was only made here");
+    // It was only made here. Where images are named by their manifests, that name is all there is.
+    assert!(
+        by_name.repo_digests.iter().all(|known| known.digest() == Some(by_name.id.as_str())),
+        "{by_name:?}"
+    );
     let refused = ground.engine.tag_image(&missing, &name).await;
     assert!(matches!(refused, Err(evenkeel::engine::EngineError::NotFound { .. })), "{refused:?}");
     for name in [image, name] {
