@@ -20,7 +20,7 @@ use crate::common::image::TestImage;
 use crate::docker::{Stage, running};
 
 /// How many services a stack has. Each has other rows, and each of two changes is of other ones.
-const SERVICES: usize = 30;
+const SERVICES: usize = 24;
 
 /// Most rows of a service.
 const ROWS_MAX: usize = 8;
