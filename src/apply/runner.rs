@@ -187,7 +187,7 @@ impl<'a, 'b, E: Engine> Round<'a, 'b, E> {
 }
 
 fn is_idle(action: &Action) -> bool {
-    matches!(action, Action::Stop { .. } | Action::Await { .. })
+    matches!(action, Action::Stop { .. } | Action::Await { .. } | Action::Delay(_))
 }
 
 async fn run<E: Engine>(site: &Site<'_, E>, at: usize, step: &Step) -> Ended {

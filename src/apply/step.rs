@@ -168,12 +168,17 @@ impl<E: Engine> Site<'_, E> {
             Action::Update { target, restart, resources } => {
                 self.update(&self.resolve(target)?, *restart, resources).await
             }
-            Action::Disconnect { container, network } => {
-                self.try_again(|| engine.disconnect_network(network, container)).await
+            Action::Delay(time) => {
+                self.delay(*time).await;
+                Ok(())
+            }
+            Action::Disconnect { container, name, network } => {
+                let (id, network) = (self.resolve(container)?, self.network(name, network)?);
+                self.try_again(|| engine.disconnect_network(&network, &id)).await
             }
             Action::Connect { container, name, network, attachment } => {
-                let network = self.network(name, network)?;
-                self.connect(container, (name, &network), attachment).await
+                let (id, network) = (self.resolve(container)?, self.network(name, network)?);
+                self.connect(&id, (name, &network), attachment).await
             }
             Action::Commit => self.commit(),
             Action::Release { target, restart } => {
@@ -335,6 +340,15 @@ impl<E: Engine> Site<'_, E> {
     ) -> Result<(), StepError> {
         let update = UpdateContainer { restart, resources: resources.clone() };
         self.try_again(|| self.engine.update_container(container, &update)).await
+    }
+
+    /// Lets time pass, unless somebody says to halt: what comes next is then left out, or is in a hurry.
+    async fn delay(&self, time: Duration) {
+        tokio::select! {
+            // Cancel-safe: a cancelled token stays cancelled.
+            () = self.halt.cancelled() => {}
+            () = time::sleep(time) => {}
+        }
     }
 
     async fn wait_for(&self, instance: &Instance, target: &Target, gate: &Gate) -> Result<(), StepError> {

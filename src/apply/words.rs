@@ -111,11 +111,12 @@ impl Names {
             Action::Start(target) => format!("start {}", self.of_target(target)),
             Action::Await { instance, .. } => format!("wait for {}", self.of_instance(instance)),
             Action::Update { target, .. } => format!("update {}", self.of_target(target)),
-            Action::Disconnect { container, network } => {
-                format!("detach {} from network {:.12}", self.of_container(container), network.as_str())
+            Action::Delay(time) => format!("let {} s pass", time.as_secs_f32()),
+            Action::Disconnect { container, name, network: _ } => {
+                format!("detach {} from network {name}", self.of_target(container))
             }
             Action::Connect { container, name, .. } => {
-                format!("attach {} to network {name}", self.of_container(container))
+                format!("attach {} to network {name}", self.of_target(container))
             }
             Action::Commit => "commit".to_owned(),
             Action::Release { target, restart } => {
@@ -143,10 +144,8 @@ pub(super) fn target_of(action: &Action) -> Option<Target> {
         | Action::Release { target, .. }
         | Action::Rename { target, .. } => Some(target.clone()),
         Action::Create { instance, .. } => Some(Target::New(instance.clone())),
-        Action::Fence(container)
-        | Action::Remove(container)
-        | Action::Disconnect { container, .. }
-        | Action::Connect { container, .. } => Some(Target::Existing(container.clone())),
+        Action::Disconnect { container, .. } | Action::Connect { container, .. } => Some(container.clone()),
+        Action::Fence(container) | Action::Remove(container) => Some(Target::Existing(container.clone())),
         Action::PullImage { .. }
         | Action::TagImage { .. }
         | Action::CreateNetwork(_)
@@ -154,6 +153,7 @@ pub(super) fn target_of(action: &Action) -> Option<Target> {
         | Action::LayDown(_)
         | Action::Grant { .. }
         | Action::Discard(_)
+        | Action::Delay(_)
         | Action::Commit
         | Action::RemoveNetwork(_) => None,
     }

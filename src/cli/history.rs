@@ -11,6 +11,7 @@ use super::select;
 use super::words::{moment, seconds, table};
 use crate::apply::ledger::history::{ChangeLine, DeployRecord, State};
 use crate::manifest::MissingVariables;
+use crate::model::update::UpdateOrder;
 use crate::plan::change::Operation;
 
 /// Changes of a deploy that are named.
@@ -85,8 +86,8 @@ fn one(change: &ChangeLine) -> String {
     const ALL: [Operation; 7] = [
         Operation::Create,
         Operation::InPlace,
-        Operation::Replace,
-        Operation::Revive,
+        Operation::Replace(UpdateOrder::StopFirst),
+        Operation::Revive(UpdateOrder::StopFirst),
         Operation::Start,
         Operation::Remove,
         Operation::Report,

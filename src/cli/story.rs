@@ -132,8 +132,10 @@ impl Story {
         let operation = self.subjects.get(name).map(|subject| subject.operation);
         let words = match (&step.action, self.is_back, operation) {
             (Action::Await { .. }, true, _) => format!("runs again after {after}"),
-            (Action::Await { .. }, false, Some(Operation::Replace)) => format!("replaced, up after {after}"),
-            (Action::Await { .. }, false, Some(Operation::Revive)) => format!("revived, up after {after}"),
+            (Action::Await { .. }, false, Some(Operation::Replace(_))) => {
+                format!("replaced, up after {after}")
+            }
+            (Action::Await { .. }, false, Some(Operation::Revive(_))) => format!("revived, up after {after}"),
             (Action::Await { .. }, false, _) => format!("up after {after}"),
             (Action::Stop { .. }, false, Some(Operation::Remove)) => "stopped, no longer wanted".to_owned(),
             (
@@ -203,6 +205,7 @@ mod tests {
     use crate::apply::StepFailure;
     use crate::engine::PullProgress;
     use crate::model::name::Instance;
+    use crate::model::update::UpdateOrder;
     use crate::plan::step::{Target, Turn};
 
     /// A story of three services in two tiers.
@@ -210,7 +213,7 @@ mod tests {
         let subject = |tier: &str, operation| Subject { tier: Some(tier.to_owned()), operation };
         let subjects = BTreeMap::from([
             ("db".to_owned(), subject("infrastructure", Operation::InPlace)),
-            ("web".to_owned(), subject("apps", Operation::Replace)),
+            ("web".to_owned(), subject("apps", Operation::Replace(UpdateOrder::StopFirst))),
             ("old".to_owned(), Subject { tier: None, operation: Operation::Remove }),
         ]);
         Story { subjects, width: 3, ..Story::default() }

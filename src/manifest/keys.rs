@@ -96,12 +96,22 @@ pub(crate) const DEPENDENCY: Keys =
     Keys { of: "a dependency", known: &["condition", "required", "restart"], later: &[] };
 
 /// `services.*.deploy`
-pub(crate) const DEPLOY: Keys =
-    Keys { of: "`deploy`", known: &["mode", "resources", "replicas", "restart_policy"], later: &[] };
+pub(crate) const DEPLOY: Keys = Keys {
+    of: "`deploy`",
+    known: &["mode", "resources", "replicas", "restart_policy", "update_config", "rollback_config"],
+    later: &[],
+};
 
 /// `services.*.deploy.restart_policy`
 pub(crate) const RESTART: Keys =
     Keys { of: "`restart_policy`", known: &["condition", "max_attempts"], later: &[] };
+
+/// `services.*.deploy.update_config`, `services.*.deploy.rollback_config`
+pub(crate) const UPDATE_CONFIG: Keys = Keys {
+    of: "the configuration of an update",
+    known: &["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"],
+    later: &[],
+};
 
 /// `services.*.deploy.resources`
 pub(crate) const DEPLOY_RESOURCES: Keys =

@@ -83,9 +83,12 @@ impl Out {
         }
     }
 
+    /// Several may speak of the same part, each of other keys.
     fn part(&mut self, key: &str, part: Self) {
-        if !part.0.is_empty() {
-            self.put(key, part.0);
+        match self.0.get_mut(key) {
+            Some(Value::Mapping(known)) => known.extend(part.0),
+            Some(_) | None if part.0.is_empty() => {}
+            Some(_) | None => self.put(key, part.0),
         }
     }
 }
@@ -149,6 +152,8 @@ fn service(names: &Names<'_>, service: &Service) -> Mapping {
         replicas,
         depends_on,
         gate: behind,
+        update,
+        way_back,
         drift,
         rollback,
         watch,
@@ -182,6 +187,7 @@ fn service(names: &Names<'_>, service: &Service) -> Mapping {
         PullPolicy::Never => out.put("pull_policy", "never"),
         PullPolicy::Every(age) => out.put("pull_policy", format!("every_{}s", age.as_secs())),
     }
+    out.part("deploy", parts::deploy(update, way_back));
     let mut waits = Out::default();
     for (name, dependency) in depends_on {
         let mut one = Out::default();

@@ -12,6 +12,7 @@ use super::name::{
 use super::place::HostSelector;
 use super::policy::{Drift, Rollback};
 use super::spec::{ContainerSpec, ContentDigest, NetworkSpec, Peer, VolumeSpec};
+use super::update::{RollbackConfig, UpdateConfig};
 
 mod gate;
 
@@ -86,6 +87,10 @@ pub struct Service {
     pub depends_on: BTreeMap<ServiceName, Dependency>,
     /// What must hold before the service counts as up.
     pub gate: Gate,
+    /// How its containers are replaced.
+    pub update: UpdateConfig,
+    /// How they return when a deploy fails.
+    pub way_back: RollbackConfig,
     /// What is done about differences that somebody made on the host.
     pub drift: Drift,
     /// What becomes of a deploy that fails after its new container has run.

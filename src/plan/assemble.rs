@@ -11,6 +11,7 @@ use super::normal::Host;
 use super::refusal::{Refusal, Refused};
 use super::sequence::Sequence;
 use super::step::{Action, Phase, Step, Target, Turn};
+use super::strategy::{self, Orders};
 use super::{Applied, Consent, LastApplied, Plan, Unchanged, addresses, ports, requires, shared};
 use super::{Checkpoint, order};
 use crate::model::desired::{Desired, Expect, Prune};
@@ -57,12 +58,14 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
     if !refusals.is_empty() {
         return Err(Refused(refusals));
     }
-    let yielding = addresses::yielding(&decisions, live);
-    let mut sequence = Sequence::new(desired, live, (vacating, yielding), host);
+    let addresses::Yielding { stopping, leaving } = addresses::yielding(&decisions, live);
+    let vacating = &vacating | &stopping;
+    let orders = strategy::choose(&decisions, desired, &vacating);
+    let mut sequence = Sequence::new(desired, live, (vacating, leaving, &orders), host);
     sequence.containers(&decisions, &order);
     let Sequence { mut steps, checkpoint, .. } = sequence;
     let mut changes = shared.changes;
-    changes.extend(decisions.wanted.iter().filter_map(|decision| wanted_change(decision)));
+    changes.extend(decisions.wanted.iter().filter_map(|decision| wanted_change(decision, &orders)));
     changes.extend(removed(desired, &decisions));
     let mut reported = reported(desired, &decisions);
     steps.extend(shared.steps);
@@ -93,15 +96,17 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
         steps,
         checkpoint: Checkpoint { networks: shared.created, ..checkpoint },
         watch: watch(&decisions),
-        outcome: decisions
-            .wanted
-            .iter()
-            .map(|decision| {
-                let applied = Applied { target: decision.target(), fields: decision.fields.clone() };
-                (decision.instance.clone(), applied)
-            })
-            .collect(),
+        outcome: outcome(&decisions),
     })
+}
+
+/// What every instance is made of once the plan is carried out.
+fn outcome(decisions: &Decisions<'_>) -> BTreeMap<Instance, Applied> {
+    let applied = |decision: &Decision<'_>| {
+        let applied = Applied { target: decision.target(), fields: decision.fields.clone() };
+        (decision.instance.clone(), applied)
+    };
+    decisions.wanted.iter().map(applied).collect()
 }
 
 /// What is started and to be watched.
@@ -121,8 +126,7 @@ fn watch(decisions: &Decisions<'_>) -> BTreeMap<Instance, (Duration, Expect)> {
 
 /// The containers that are as they should be.
 fn kept<'a>(decisions: &'a Decisions<'_>) -> impl Iterator<Item = Unchanged> + 'a {
-    let is_same =
-        |decision: &&Decision<'_>| decision.verdict.operation().is_none() && !decision.left.is_told();
+    let is_same = |decision: &&Decision<'_>| !decision.verdict.acts() && !decision.left.is_told();
     let kept = decisions.wanted.iter().filter(is_same);
     kept.map(|decision| Unchanged {
         tier: Some(decision.service.tier.clone()),
@@ -137,8 +141,9 @@ fn name(decision: &Decision<'_>) -> String {
     if service.replicas > 1 { decision.instance.to_string() } else { service.name.to_string() }
 }
 
-fn wanted_change(decision: &Decision<'_>) -> Option<Change> {
-    let operation = decision.verdict.operation()?;
+fn wanted_change(decision: &Decision<'_>, orders: &Orders) -> Option<Change> {
+    let chosen = orders.get(&decision.instance);
+    let operation = decision.verdict.operation(chosen.map(|chosen| chosen.order).unwrap_or_default())?;
     let (reason, fields) = match &decision.verdict {
         Verdict::Keep | Verdict::Absent(_) => return None,
         Verdict::Create(reason) => {
@@ -155,7 +160,8 @@ fn wanted_change(decision: &Decision<'_>) -> Option<Change> {
         Verdict::Mend { changes, start: Some(status) } => (Reason::NotRunning(*status), changes.clone()),
         Verdict::Mend { changes, start: None } => (Reason::Differs, changes.clone()),
     };
-    Some(change_of(decision, operation, reason, fields))
+    let not_start_first = chosen.map(|chosen| chosen.not_start_first.clone()).unwrap_or_default();
+    Some(Change { not_start_first, ..change_of(decision, operation, reason, fields) })
 }
 
 fn change_of(
@@ -173,6 +179,7 @@ fn change_of(
         was: decision.was.cloned(),
         operation,
         reason,
+        not_start_first: Vec::new(),
         fields,
     }
 }
@@ -216,6 +223,7 @@ fn unwanted_change(
         was: None,
         operation,
         reason: Reason::NotWanted,
+        not_start_first: Vec::new(),
         fields: Vec::new(),
     }
 }
@@ -274,6 +282,7 @@ fn cleanup(
                 was: None,
                 operation,
                 reason: Reason::NotWanted,
+                not_start_first: Vec::new(),
                 fields: Vec::new(),
             };
             match desired.prune {
@@ -299,7 +308,7 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    fn parked(&self) -> Option<&'a LiveContainer> {
+    pub(super) fn parked(&self) -> Option<&'a LiveContainer> {
         match self {
             Self::Revive(parked, _) => Some(parked),
             Self::Keep | Self::Absent(_) | Self::Create(_) | Self::Replace(_) | Self::Mend { .. } => None,

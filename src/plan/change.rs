@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::fields::{FieldPath, FieldValue};
 use crate::model::live::Status;
-use crate::model::name::{ServiceName, TierName};
+use crate::model::name::{NetworkName, ServiceName, TierName};
+use crate::model::spec::PublishedPort;
+use crate::model::update::UpdateOrder;
 
 /// One object that the plan changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Change {
     pub operation: Operation,
     /// Why.
     pub reason: Reason,
+    /// Why it is replaced stop-first, where it is.
+    pub not_start_first: Vec<Hindrance>,
     /// The fields that differ.
     pub fields: Vec<FieldChange>,
 }
@@ -74,10 +78,10 @@ pub enum Operation {
     Create,
     /// It is changed while it runs.
     InPlace,
-    /// The container is stopped, then another one started: an outage of that length.
-    Replace,
-    /// The container is stopped, then the one that ran before it is started again.
-    Revive,
+    /// Another container takes the place of this one. Stop-first that costs an outage, start-first none.
+    Replace(UpdateOrder),
+    /// The container that ran before this one takes its place again.
+    Revive(UpdateOrder),
     /// The container is there and is started.
     Start,
     /// It is stopped and removed.
@@ -92,7 +96,7 @@ impl Operation {
         match self {
             Self::Create => '+',
             Self::InPlace => '~',
-            Self::Replace | Self::Revive => '±',
+            Self::Replace(_) | Self::Revive(_) => '±',
             Self::Start => '>',
             Self::Remove => '-',
             Self::Report => '!',
@@ -104,11 +108,21 @@ impl Operation {
         match self {
             Self::Create => "create",
             Self::InPlace => "in place",
-            Self::Replace => "replace, stop-first",
-            Self::Revive => "revive, stop-first",
+            Self::Replace(UpdateOrder::StopFirst) => "replace, stop-first",
+            Self::Replace(UpdateOrder::StartFirst) => "replace, start-first",
+            Self::Revive(UpdateOrder::StopFirst) => "revive, stop-first",
+            Self::Revive(UpdateOrder::StartFirst) => "revive, start-first",
             Self::Start => "start",
             Self::Remove => "remove",
             Self::Report => "reported, not repaired",
+        }
+    }
+
+    /// Who goes first, where one container takes the place of another.
+    pub fn order(self) -> Option<UpdateOrder> {
+        match self {
+            Self::Replace(order) | Self::Revive(order) => Some(order),
+            Self::Create | Self::InPlace | Self::Start | Self::Remove | Self::Report => None,
         }
     }
 
@@ -117,11 +131,59 @@ impl Operation {
         match self {
             Self::Create => "create",
             Self::InPlace => "in-place",
-            Self::Replace => "replace",
-            Self::Revive => "revive",
+            Self::Replace(_) => "replace",
+            Self::Revive(_) => "revive",
             Self::Start => "start",
             Self::Remove => "remove",
             Self::Report => "report",
+        }
+    }
+}
+
+/// Why a container is replaced stop-first although start-first costs no outage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hindrance {
+    /// Nobody asked for the other order.
+    NotAsked,
+    /// It does its work once and ends; nobody is served by it.
+    Task,
+    /// The old one doesn't run.
+    NotRunning(Status),
+    /// A failed deploy of it isn't rolled back, so that it can't be tried beside the old one.
+    Held,
+    /// Both would need the same port of the host.
+    HostPort(PublishedPort),
+    /// Both would need the same address on this network.
+    Address(NetworkName),
+    /// Its host name is a name on its networks from the start, before it is ready.
+    Hostname(String),
+    /// Both would listen in the network of the host.
+    HostNetwork,
+    /// It lives in namespaces of another container: those of this key.
+    Shares(&'static str),
+    /// Another service lives in its namespaces.
+    SharedBy(ServiceName),
+    /// Both would write to the same volume or path of the host.
+    Writes(String),
+    /// Another container of the plan needs what the old one has, and starts before.
+    MakesWay,
+}
+
+impl fmt::Display for Hindrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("`deploy.update_config.order` doesn't say so"),
+            Self::Task => f.write_str("it does its work once and ends"),
+            Self::NotRunning(status) => write!(f, "the old one doesn't run: {status}"),
+            Self::Held => f.write_str("it is not rolled back when it fails"),
+            Self::HostPort(port) => write!(f, "both would publish {port}"),
+            Self::Address(network) => write!(f, "both would have the same address on {network}"),
+            Self::Hostname(name) => write!(f, "its host name {name} would be found before it is ready"),
+            Self::HostNetwork => f.write_str("both would listen on the host's own network"),
+            Self::Shares(key) => write!(f, "its `{key}` is that of another container"),
+            Self::SharedBy(service) => write!(f, "{service} lives in its namespaces"),
+            Self::Writes(what) => write!(f, "both would write to {what}"),
+            Self::MakesWay => f.write_str("another service takes over what the old one has"),
         }
     }
 }

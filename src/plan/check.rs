@@ -10,6 +10,8 @@ use super::step::{Action, NetworkRef, Phase, Step, Target};
 use crate::model::live::{Live, Status};
 use crate::model::name::{ContainerId, Instance};
 
+mod beside;
+
 /// Judges `plan` against the observation that it was made from. An empty list means that it may be carried out.
 ///
 /// The rules:
@@ -18,6 +20,8 @@ use crate::model::name::{ContainerId, Instance};
 /// - who shares something with a new container is created after it;
 /// - nothing is stopped before everything new has been created;
 /// - a container that is stopped while wanted has a successor that is started after it in the same plan;
+/// - one that runs beside its successor shares nothing with it that only one can have, keeps its names until the other one
+///   is up and has them, and is stopped after the decision;
 /// - whatever is started is awaited, and the decision comes after all that;
 /// - nothing that runs is removed without having been stopped, and nothing is removed before the decision;
 /// - what is stopped or changed is in the checkpoint.
@@ -28,6 +32,7 @@ pub fn check(plan: &Plan, live: &Live) -> Vec<String> {
     stops(plan, live, &mut found);
     starts(plan, &mut found);
     removals(plan, live, &mut found);
+    beside::judge(plan, live, &mut found);
     found
 }
 
@@ -62,11 +67,12 @@ fn existing(action: &Action) -> Option<&ContainerId> {
         | Action::Await { target, .. }
         | Action::Update { target, .. }
         | Action::Release { target, .. }
-        | Action::Rename { target, .. } => match target {
+        | Action::Rename { target, .. }
+        | Action::Disconnect { container: target, .. }
+        | Action::Connect { container: target, .. } => match target {
             Target::Existing(id) => Some(id),
             Target::New(_) => None,
         },
-        Action::Disconnect { container, .. } | Action::Connect { container, .. } => Some(container),
         Action::PullImage { .. }
         | Action::TagImage { .. }
         | Action::CreateNetwork(_)
@@ -75,6 +81,7 @@ fn existing(action: &Action) -> Option<&ContainerId> {
         | Action::Grant { .. }
         | Action::Discard(_)
         | Action::Create { .. }
+        | Action::Delay(_)
         | Action::Commit
         | Action::RemoveNetwork(_) => None,
     }
@@ -132,20 +139,27 @@ fn stops(plan: &Plan, live: &Live, found: &mut Vec<String>) {
         plan.checkpoint.containers.iter().map(|kept| &kept.container).collect();
     for (at, step) in plan.steps.iter().enumerate() {
         let Action::Stop { target: Target::Existing(id), .. } = &step.action else { continue };
-        if step.turn.phase != Phase::Switch {
-            found.push(format!("{} is stopped outside of the switch", id.short()));
+        let of_checkpoint = plan.checkpoint.containers.iter().find(|kept| kept.container == *id);
+        let instance = of_checkpoint.map(|kept| &kept.instance);
+        let successor = instance.and_then(|instance| wanted.get(instance));
+        let starts = |step: &Step, of: &Target| matches!(&step.action, Action::Start(target) if target == of);
+        match step.turn.phase {
+            Phase::Switch => {}
+            // Who ran beside its successor until the decision.
+            Phase::Finish
+                if plan.steps.iter().take(at).any(|step| successor.is_some_and(|of| starts(step, of))) =>
+            {
+                continue;
+            }
+            _ => found.push(format!("{} is stopped outside of the switch", id.short())),
         }
         if !kept.contains(id) {
             found.push(format!("{} is stopped and not in the checkpoint", id.short()));
         }
-        let instance = live.containers.get(id).map(|container| &container.instance);
-        let successor = instance.and_then(|instance| wanted.get(instance));
         if let Some(successor) = successor {
-            let starts =
-                |later: &Step| matches!(&later.action, Action::Start(target) if target == *successor);
             let serves = matches!(successor, Target::Existing(other) if other != id && live.containers.get(other)
                 .is_some_and(|other| other.state.status == Status::Running));
-            if !serves && !plan.steps.iter().skip(at + 1).any(starts) {
+            if !serves && !plan.steps.iter().skip(at + 1).any(|later| starts(later, successor)) {
                 found.push(format!("{} is stopped and nothing is started in its place", id.short()));
             }
         }
@@ -156,7 +170,8 @@ fn stops(plan: &Plan, live: &Live, found: &mut Vec<String>) {
         {
             found.push(format!("{} is changed and not in the checkpoint", id.short()));
         }
-        if let Action::Disconnect { container, .. } | Action::Connect { container, .. } = &step.action
+        if let Action::Disconnect { container: Target::Existing(container), .. }
+        | Action::Connect { container: Target::Existing(container), .. } = &step.action
             && !plan
                 .checkpoint
                 .containers

@@ -19,9 +19,10 @@ use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{ContainerId, ContainerName, Instance, ServiceName};
 use crate::model::policy::{NAME, Rollback};
 use crate::model::spec::{Attachment, ContainerSpec, Peer};
+use crate::model::update::UpdateOrder;
 
 pub(super) use current::is_active;
-use current::{current, down, moved};
+use current::{current, down, moved, note};
 
 mod current;
 
@@ -67,12 +68,18 @@ pub(super) enum Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    pub(super) fn operation(&self) -> Option<Operation> {
+    /// Whether anything happens.
+    pub(super) fn acts(&self) -> bool {
+        self.operation(UpdateOrder::default()).is_some()
+    }
+
+    /// What happens, with this order where one container takes the place of another.
+    pub(super) fn operation(&self, order: UpdateOrder) -> Option<Operation> {
         match self {
             Self::Keep | Self::Absent(_) => None,
             Self::Create(_) => Some(Operation::Create),
-            Self::Replace(_) => Some(Operation::Replace),
-            Self::Revive(..) => Some(Operation::Revive),
+            Self::Replace(_) => Some(Operation::Replace(order)),
+            Self::Revive(..) => Some(Operation::Revive(order)),
             Self::Mend { start: Some(_), .. } => Some(Operation::Start),
             Self::Mend { start: None, .. } => Some(Operation::InPlace),
         }
@@ -364,16 +371,4 @@ fn misnamed(
         cause: if had_another { Cause::Git } else { Cause::Drift },
         diff: None,
     })
-}
-
-fn note(container: &LiveContainer) -> Option<String> {
-    let text = match (container.state.status, container.state.health) {
-        (Status::Paused, _) => "is paused; `docker unpause` lets it go on",
-        (Status::Restarting, _) => "restarts again and again; `docker logs` may say why",
-        (Status::Running, Some(crate::model::live::Health::Unhealthy)) => {
-            "is unhealthy by its own health check"
-        }
-        _ => return None,
-    };
-    Some(format!("{} {text}", container.name))
 }

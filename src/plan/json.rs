@@ -41,6 +41,8 @@ struct ChangeForm<'a> {
     name: &'a str,
     was: Option<&'a str>,
     operation: &'static str,
+    order: Option<String>,
+    not_start_first: Vec<String>,
     reason: String,
     cause: Option<String>,
     fields: Vec<FieldForm<'a>>,
@@ -89,13 +91,15 @@ fn unchanged(unchanged: &Unchanged) -> UnchangedForm<'_> {
 }
 
 fn change(change: &Change) -> ChangeForm<'_> {
-    let Change { tier, kind, name, service: _, was, operation, reason, fields } = change;
+    let Change { tier, kind, name, service: _, was, operation, reason, not_start_first, fields } = change;
     ChangeForm {
         tier: tier.as_ref().map(AsRef::as_ref),
         kind: kind.to_string(),
         name,
         was: was.as_ref().map(ServiceName::as_str),
         operation: operation.code(),
+        order: operation.order().map(|order| order.to_string()),
+        not_start_first: not_start_first.iter().map(ToString::to_string).collect(),
         reason: reason.to_string(),
         cause: reason.cause().map(|cause| cause.to_string()),
         fields: fields.iter().map(field).collect(),

@@ -4,7 +4,7 @@
 
 use similar::TextDiff;
 
-use super::change::{Change, FieldChange, Kind, Operation, Reason};
+use super::change::{Change, FieldChange, Hindrance, Kind, Operation, Reason};
 use super::fields::FieldValue;
 use super::inert::{inert, line};
 use super::{Plan, Pull, Unchanged};
@@ -197,7 +197,17 @@ fn rows(change: &Change, room: usize) -> Vec<Row> {
         let cause = change.reason.cause().map(|cause| cause.to_string()).unwrap_or_default();
         rows.insert(0, Row { value: reason.unwrap_or_default(), cause, ..Row::default() });
     }
+    if let (Some(first), Some(text)) = (rows.first_mut(), not_start_first(change)) {
+        first.below.push(Line { mark: Mark::Context, text });
+    }
     rows
+}
+
+/// Why a wish for start-first isn't granted.
+fn not_start_first(change: &Change) -> Option<String> {
+    let asked = change.not_start_first.iter().filter(|hindrance| **hindrance != Hindrance::NotAsked);
+    let reasons: Vec<String> = asked.map(ToString::to_string).collect();
+    (!reasons.is_empty()).then(|| line(&format!("not start-first: {}", reasons.join("; ")), DIFF_CHARS))
 }
 
 fn row(field: &FieldChange, room: usize) -> Row {

@@ -191,7 +191,9 @@ fn marked(line: &Line) -> String {
             let symbol = operation.symbol();
             match operation {
                 Operation::Create | Operation::Start => format!("+ {symbol} {text}"),
-                Operation::InPlace | Operation::Replace | Operation::Revive => format!("! {symbol} {text}"),
+                Operation::InPlace | Operation::Replace(_) | Operation::Revive(_) => {
+                    format!("! {symbol} {text}")
+                }
                 Operation::Remove => format!("- {symbol} {text}"),
                 Operation::Report => format!("  {symbol} {text}"),
             }

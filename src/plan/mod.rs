@@ -13,6 +13,7 @@ use crate::model::name::{
     ContainerId, ContainerName, DeployId, Instance, NetworkName, ServiceName, StackName, TierName,
 };
 use crate::model::spec::{Attachment, Resources, RestartPolicy};
+use crate::model::update::Batches;
 
 pub mod adopt;
 pub mod draft;
@@ -34,6 +35,8 @@ mod peers;
 mod ports;
 mod addresses;
 pub mod place;
+mod strategy;
+mod turns;
 mod sequence;
 mod assemble;
 pub mod rollback;
@@ -186,6 +189,8 @@ pub struct Checkpoint {
     /// New containers that the plan starts and whose services are not rolled back: once one of them has run, the deploy
     /// stays where it is when it fails.
     pub hold: BTreeSet<Instance>,
+    /// How the containers of a service return, where that isn't all at once.
+    pub batches: BTreeMap<ServiceName, Batches>,
 }
 
 /// A container as it was before a deploy.

@@ -9,6 +9,7 @@ use super::change::Operation;
 use super::inert::line;
 use super::refusal::Refusal;
 use super::text::{Layout, body, counts, paint};
+use crate::model::update::UpdateOrder;
 
 /// Version of the JSON form.
 pub const VERSION: u32 = 1;
@@ -108,13 +109,19 @@ impl Section {
         for change in self.plan().into_iter().flat_map(|plan| &plan.changes) {
             counts[match change.operation {
                 Operation::Create => 0,
-                Operation::Replace | Operation::Revive => 1,
+                Operation::Replace(_) | Operation::Revive(_) => 1,
                 Operation::InPlace | Operation::Start => 2,
                 Operation::Remove => 3,
                 Operation::Report => continue,
             }] += 1;
         }
         counts
+    }
+
+    /// How many containers stop before another one serves in their place.
+    fn outages(&self) -> usize {
+        let changes = self.plan().into_iter().flat_map(|plan| &plan.changes);
+        changes.filter(|change| change.operation.order() == Some(UpdateOrder::StopFirst)).count()
     }
 
     /// How much it may cost.
@@ -124,7 +131,10 @@ impl Section {
             _ if blocked || !self.refusals().is_empty() => Risk::Blocked,
             [0, 0, 0, 0] => Risk::None,
             [_, 0, _, 0] => Risk::Low,
-            [_, replaced, _, 0] => Risk::Outage(replaced),
+            [_, _, _, 0] => match self.outages() {
+                0 => Risk::Low,
+                outages => Risk::Outage(outages),
+            },
             [_, _, _, removed] => Risk::Removal(removed),
         }
     }

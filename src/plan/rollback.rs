@@ -8,18 +8,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::addresses;
 use super::assemble;
-use super::attached;
-use super::diff;
 use super::grants;
-use super::ports;
-use super::step::{Action, NetworkRef, Phase, Step, Target, Turn};
+use super::step::{Action, Phase, Step, Target, Turn};
 use super::{Checkpoint, DesiredDigest, Kept, OpenDeploy, Plan};
-use crate::model::desired::{Expect, Gate, Ports, Revision};
+use crate::model::desired::Revision;
 use crate::model::live::{Live, LiveContainer, LiveNetwork, Status};
-use crate::model::name::{ContainerId, Instance, NetworkId, NetworkName};
-use crate::model::spec::{Attachment, Peer, Resources, RestartPolicy};
+use crate::model::name::{ContainerId, Instance, NetworkName};
+use crate::model::spec::Peer;
+
+mod give_back;
 
 /// The way of a deploy that has failed or was cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +54,10 @@ pub fn way(open: &OpenDeploy, live: &Live, files: &str) -> Way {
 /// us, not even a loss of power, lets it be forgotten.
 fn held(open: &OpenDeploy, live: &Live) -> Option<Held> {
     let has_run = |container: &&LiveContainer| {
-        container.deploy == open.id && !is_kept(container, open) && container.state.status != Status::Created
+        container.deploy == open.id
+            && !is_kept(container, open)
+            && container.state.status != Status::Created
+            && standing_by(&container.instance, &open.checkpoint, live).is_none()
     };
     let created = live.containers.values().filter(has_run);
     let mut reached: BTreeMap<Instance, ContainerId> =
@@ -66,7 +67,8 @@ fn held(open: &OpenDeploy, live: &Live) -> Option<Held> {
     }
     for kept in open.checkpoint.containers.iter().filter(|kept| !kept.ran) {
         // One that was revived.
-        if live.containers.get(&kept.container).is_some_and(runs) {
+        let replaces = standing_by(&kept.instance, &open.checkpoint, live).is_none();
+        if replaces && live.containers.get(&kept.container).is_some_and(runs) {
             reached.entry(kept.instance.clone()).or_insert_with(|| kept.container.clone());
         }
     }
@@ -77,6 +79,14 @@ fn held(open: &OpenDeploy, live: &Live) -> Option<Held> {
         .filter(|kept| reached.get(&kept.instance).is_some_and(|container| *container != kept.container));
     let retired = replaced.map(|kept| kept.container.clone()).collect();
     Some(Held { reached, retired })
+}
+
+/// The container that served as `instance` and still runs beside the one that was to take over: it only needs its names.
+fn standing_by<'c>(instance: &Instance, checkpoint: &'c Checkpoint, live: &Live) -> Option<&'c Kept> {
+    checkpoint.containers.iter().find(|kept| {
+        let still = live.containers.get(&kept.container).is_some_and(runs);
+        kept.instance == *instance && kept.ran && kept.networks.is_some() && still
+    })
 }
 
 fn runs(container: &LiveContainer) -> bool {
@@ -96,7 +106,7 @@ pub fn rollback(open: &OpenDeploy, live: &Live, files: &str) -> Plan {
 
 /// The return of everything but what was `reached`.
 fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance, ContainerId>) -> Plan {
-    let mut way = Steps { steps: Vec::new(), notes: Vec::new() };
+    let mut way = Back::default();
     let returning: Vec<Kept> = open
         .checkpoint
         .containers
@@ -117,7 +127,7 @@ fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance
         way.notes.push(format!("{} stays: what ran before it is gone from the host", container.name));
         way.run(container);
     }
-    way.bring_back(&returning, &leaving, live);
+    way.containers(&returning, &leaving, (&open.checkpoint, live));
     for container in &leaving {
         way.add(Phase::Cleanup, 0, Vec::new(), Action::Remove(container.id.clone()));
     }
@@ -151,19 +161,21 @@ fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance
     }
 }
 
-/// The steps by which containers leave networks.
-type Left<'k> = BTreeMap<(&'k ContainerId, &'k NetworkName), usize>;
-
-struct Steps {
+#[derive(Default)]
+struct Back {
     steps: Vec<Step>,
     notes: Vec<String>,
+    /// The steps by which containers leave networks where they have a fixed address, or are to have one.
+    left: BTreeMap<(ContainerId, NetworkName), usize>,
+    /// The steps after which all fixed addresses are free.
+    freed: Vec<usize>,
 }
 
 fn is_kept(container: &LiveContainer, open: &OpenDeploy) -> bool {
     open.checkpoint.containers.iter().any(|kept| kept.container == container.id)
 }
 
-impl Steps {
+impl Back {
     /// Removes the networks that the deploy made, but for those `in_use`.
     fn remove_networks(&mut self, open: &OpenDeploy, live: &Live, in_use: &BTreeSet<&NetworkName>) {
         for name in open.checkpoint.networks.iter().filter(|name| !in_use.contains(name)) {
@@ -200,153 +212,6 @@ impl Steps {
             self.add(Phase::Switch, 0, Vec::new(), Action::Start(target));
         }
     }
-
-    /// Stops what the deploy started, and brings every container of the checkpoint back.
-    fn bring_back(&mut self, returning: &[Kept], leaving: &[&LiveContainer], live: &Live) {
-        let mut stopped: BTreeMap<&ContainerId, usize> = BTreeMap::new();
-        for container in leaving.iter().copied().chain(revived(returning, live)) {
-            if let Some(at) = self.stop(container, 0) {
-                stopped.insert(&container.id, at);
-            }
-        }
-        let left: Left<'_> = returning.iter().flat_map(|kept| self.leave(kept, live)).collect();
-        let freed: Vec<usize> = stopped.values().chain(left.values()).copied().collect();
-        let mut started: BTreeMap<&ContainerId, usize> = BTreeMap::new();
-        for kept in peers_first(returning, live) {
-            let Some(container) = live.containers.get(&kept.container) else { continue };
-            let has_fixed = container.spec.networks.values().any(addresses::is_fixed);
-            let in_the_way = |(id, at): (&&ContainerId, &usize)| {
-                live.containers.get(*id).filter(|other| is_in_the_way(other, kept, container)).map(|_| *at)
-            };
-            let mut after: Vec<usize> =
-                if has_fixed { freed.clone() } else { stopped.iter().filter_map(in_the_way).collect() };
-            after.extend(peers(kept, live).filter_map(|peer| started.get(peer).copied()));
-            if let Some(at) = self.restore(kept, live, after) {
-                started.insert(&kept.container, at);
-            }
-            self.join(kept, live, (&left, &freed));
-        }
-    }
-
-    /// Stops a container that was not there, or did not run, before the deploy.
-    fn stop(&mut self, container: &LiveContainer, wave: u16) -> Option<usize> {
-        let mut after = Vec::new();
-        if container.spec.restart != RestartPolicy::No {
-            after.push(self.add(Phase::Switch, wave, Vec::new(), Action::Fence(container.id.clone())));
-        }
-        match container.state.status {
-            Status::Running | Status::Paused | Status::Restarting => {
-                let target = Target::Existing(container.id.clone());
-                let grace = container.spec.stop_grace;
-                Some(self.add(Phase::Switch, wave, after, Action::Stop { target, grace }))
-            }
-            Status::Created | Status::Exited { .. } | Status::Dead => after.pop(),
-        }
-    }
-
-    /// Brings a container of the checkpoint back to what it was.
-    ///
-    /// Every old container may start as soon as its own successor has stopped, and whoever else has what was its own: a
-    /// port, an address, a volume. They ran together before, so none needs to wait for another, unless it lives in that
-    /// one's namespaces, and the shortest outage is the best one.
-    fn restore(&mut self, kept: &Kept, live: &Live, after: Vec<usize>) -> Option<usize> {
-        let container = live.containers.get(&kept.container)?;
-        let mut begun = None;
-        let target = Target::Existing(kept.container.clone());
-        let runs = runs(container);
-        if kept.ran && !runs {
-            let started = self.add(Phase::Switch, 0, after, Action::Start(target.clone()));
-            begun = Some(started);
-            let gate = Gate { expect: Expect::Running, ports: Ports::AsBefore, ..Gate::default() };
-            let instance = kept.instance.clone();
-            self.add(
-                Phase::Switch,
-                0,
-                vec![started],
-                Action::Await { instance, target: target.clone(), gate },
-            );
-        }
-        let restart = (container.spec.restart != kept.restart || !kept.ran && runs).then_some(kept.restart);
-        let resources = diff::changed_limits(&kept.resources, &container.spec.resources);
-        if restart.is_some() || resources != Resources::default() {
-            self.add(
-                Phase::Finish,
-                0,
-                Vec::new(),
-                Action::Update { target: target.clone(), restart, resources },
-            );
-        }
-        if container.name != kept.name {
-            self.add(Phase::Finish, 1, Vec::new(), Action::Rename { target, name: kept.name.clone() });
-        }
-        begun
-    }
-
-    /// Takes a container out of the networks to which the deploy attached it otherwise.
-    fn leave<'k>(&mut self, kept: &'k Kept, live: &'k Live) -> Left<'k> {
-        let mut left = Left::new();
-        for (name, _, found) in otherwise_attached(kept, live) {
-            if let (Some(_), Some(network)) = (found, named(name, live)) {
-                let action = Action::Disconnect { container: kept.container.clone(), network };
-                left.insert((&kept.container, name), self.add(Phase::Switch, 0, Vec::new(), action));
-            }
-        }
-        left
-    }
-
-    /// Attaches a container as it was, where the deploy changed that. One with a fixed address waits until all that may
-    /// hold it have given theirs up, for two may have swapped them.
-    fn join(&mut self, kept: &Kept, live: &Live, (left, freed): (&Left<'_>, &[usize])) {
-        for (name, wanted, _) in otherwise_attached(kept, live) {
-            let Some(network) = named(name, live) else {
-                self.notes.push(format!("the network {name} is gone, so {} can't join it again", kept.name));
-                continue;
-            };
-            if let Some(attachment) = wanted {
-                let own = left.get(&(&kept.container, name)).copied();
-                let after =
-                    if addresses::is_fixed(attachment) { freed.to_vec() } else { own.into_iter().collect() };
-                let network = NetworkRef::Existing(network);
-                let (container, name, attachment) =
-                    (kept.container.clone(), name.clone(), attachment.clone());
-                self.add(Phase::Switch, 0, after, Action::Connect { container, name, network, attachment });
-            }
-        }
-    }
-}
-
-/// The networks to which a container is not attached as it was: how it was, and how it is.
-fn otherwise_attached<'k>(
-    kept: &'k Kept,
-    live: &'k Live,
-) -> impl Iterator<Item = (&'k NetworkName, Option<&'k Attachment>, Option<&'k Attachment>)> {
-    let sides = kept.networks.as_ref().zip(live.containers.get(&kept.container));
-    sides.into_iter().flat_map(|(networks, container)| {
-        let found = &container.spec.networks;
-        let names: BTreeSet<&NetworkName> = networks.keys().chain(found.keys()).collect();
-        let sides = names.into_iter().map(|name| (name, networks.get(name), found.get(name)));
-        sides.filter(|(_, wanted, found)| {
-            wanted.zip(*found).is_none_or(|(wanted, found)| !attached::is_attached(wanted, found))
-        })
-    })
-}
-
-fn named(name: &NetworkName, live: &Live) -> Option<NetworkId> {
-    live.networks.values().find(|network| network.spec.name == *name).map(|network| network.id.clone())
-}
-
-/// The containers that were revived: they did not run before.
-fn revived<'l>(returning: &[Kept], live: &'l Live) -> impl Iterator<Item = &'l LiveContainer> {
-    let parked = returning.iter().filter(|kept| !kept.ran);
-    parked.filter_map(|kept| live.containers.get(&kept.container)).filter(|container| runs(container))
-}
-
-/// Whether `other` must have stopped before the container of the checkpoint starts: it took its place, or what only one
-/// of them can have.
-fn is_in_the_way(other: &LiveContainer, kept: &Kept, container: &LiveContainer) -> bool {
-    other.instance == kept.instance
-        || ports::share_port(&other.spec, &container.spec)
-        || ports::shares_volume(other, &container.spec)
 }
 
 /// The containers whose namespaces `kept` uses.

@@ -3,20 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::addresses::Yielding;
 use super::decide::{Decision, Decisions, Verdict};
 use super::normal::Host;
 use super::step::{Action, Phase, Step, Target, Turn};
+use super::strategy::Orders;
+use super::turns::Turns;
 use super::{Checkpoint, Kept};
 use crate::model::desired::{Condition, Desired};
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{ContainerId, ContainerName, Instance, NetworkName, ServiceName};
 use crate::model::policy::Rollback;
 use crate::model::spec::RestartPolicy;
+use crate::model::update::{RollbackConfig, UpdateOrder};
 
 mod finish;
 mod mend;
 mod prepare;
+pub(super) mod take_over;
 
 /// The steps for the containers of a stack, not sorted yet.
 pub(super) struct Sequence<'a> {
@@ -27,6 +30,7 @@ pub(super) struct Sequence<'a> {
     vacating: BTreeSet<&'a ContainerId>,
     /// Networks that containers must leave before anybody joins them, because somebody else needs their address.
     leaving: BTreeSet<(&'a ContainerId, &'a NetworkName)>,
+    orders: &'a Orders,
     pub(super) steps: Vec<Step>,
     pub(super) checkpoint: Checkpoint,
 }
@@ -36,17 +40,22 @@ pub(super) struct Sequence<'a> {
 struct Milestones {
     started: Vec<usize>,
     ready: Vec<usize>,
+    turns: Turns,
 }
 
 impl<'a> Sequence<'a> {
     pub(super) fn new(
         desired: &'a Desired,
         live: &'a Live,
-        (mut vacating, Yielding { stopping, leaving }): (BTreeSet<&'a ContainerId>, Yielding<'a>),
+        (vacating, leaving, orders): (
+            BTreeSet<&'a ContainerId>,
+            BTreeSet<(&'a ContainerId, &'a NetworkName)>,
+            &'a Orders,
+        ),
         host: Host<'a>,
     ) -> Self {
-        vacating.extend(stopping);
-        Self { desired, live, host, vacating, leaving, steps: Vec::new(), checkpoint: Checkpoint::default() }
+        let checkpoint = Checkpoint::default();
+        Self { desired, live, host, vacating, leaving, orders, steps: Vec::new(), checkpoint }
     }
 
     /// Adds the steps of all decisions. `order` has the services after those that they depend on.
@@ -70,6 +79,10 @@ impl<'a> Sequence<'a> {
             self.retire(container, last, Vec::new());
         }
         for decision in &decisions.wanted {
+            let batches = decision.service.way_back.batches;
+            if batches != RollbackConfig::default().batches && decision.verdict.acts() {
+                self.checkpoint.batches.insert(decision.service.name.clone(), batches);
+            }
             if decision.service.rollback == Rollback::Hold && decision.verdict.is_new() {
                 self.checkpoint.hold.insert(decision.instance.clone());
             }
@@ -105,28 +118,25 @@ impl<'a> Sequence<'a> {
     ) {
         let wave = self.wave(decision);
         let mut after = needs(decision, others);
+        let parked = decision.verdict.parked();
         match (&decision.verdict, decision.current) {
-            (Verdict::Create(_), _) => self.start(decision, wave, after, own),
-            (Verdict::Replace(_), Some(current)) => {
-                // Replicas take turns, so that some of them serve at every moment.
-                after.extend(own.ready.last());
-                self.keep(&decision.instance, current, wave);
-                let stopped = self.retire(current, wave, after.clone());
-                after.extend(stopped);
-                self.start(decision, wave, after, own);
+            (Verdict::Create(_), _) => {
+                let (started, ready) = self.start(decision, wave, after);
+                own.reach(started, ready);
             }
-            (Verdict::Revive(parked, _), Some(current)) => {
-                after.extend(own.ready.last());
-                self.keep(&decision.instance, current, wave);
-                self.keep(&decision.instance, parked, wave);
-                let stopped = self.retire(current, wave, after.clone());
-                after.extend(stopped);
-                self.start(decision, wave, after, own);
+            (Verdict::Replace(_) | Verdict::Revive(..), Some(current)) => {
+                after.extend(self.turn(decision, wave, own));
+                let end = match self.order(decision) {
+                    UpdateOrder::StopFirst => self.give_way(decision, (current, parked), after, own),
+                    UpdateOrder::StartFirst => self.take_over(decision, (current, parked), after, own),
+                };
+                own.turns.end(end);
             }
             (Verdict::Mend { changes, start }, Some(current)) => {
                 after.extend(self.mend(decision, current, changes, &after));
                 if start.is_some() {
-                    self.start(decision, wave, after, own);
+                    let (started, ready) = self.start(decision, wave, after);
+                    own.reach(started, ready);
                 }
             }
             (Verdict::Keep | Verdict::Absent(_), _)
@@ -134,14 +144,44 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    fn start(&mut self, decision: &Decision<'_>, wave: u16, after: Vec<usize>, own: &mut Milestones) {
+    fn order(&self, decision: &Decision<'_>) -> UpdateOrder {
+        self.orders.get(&decision.instance).map(|chosen| chosen.order).unwrap_or_default()
+    }
+
+    /// What a container that gives way waits for: those of its service take turns, so that some serve at every moment.
+    fn turn(&mut self, decision: &Decision<'_>, wave: u16, own: &mut Milestones) -> Vec<usize> {
+        own.turns.next(decision.service.update.batches, |after, time| {
+            self.add(Phase::Switch, wave, after, Action::Delay(time))
+        })
+    }
+
+    /// Stops `current`, then starts what takes its place. Returns the last step.
+    fn give_way(
+        &mut self,
+        decision: &Decision<'_>,
+        (current, parked): (&LiveContainer, Option<&LiveContainer>),
+        mut after: Vec<usize>,
+        own: &mut Milestones,
+    ) -> usize {
+        let wave = self.wave(decision);
+        self.keep(&decision.instance, current, wave);
+        if let Some(parked) = parked {
+            self.keep(&decision.instance, parked, wave);
+        }
+        let stopped = self.retire(current, wave, after.clone());
+        after.extend(stopped);
+        let (started, ready) = self.start(decision, wave, after);
+        own.reach(started, ready);
+        self.monitor(decision, wave, ready)
+    }
+
+    /// Starts the container of `decision` and waits for it. Returns both steps.
+    fn start(&mut self, decision: &Decision<'_>, wave: u16, after: Vec<usize>) -> (usize, usize) {
         let target = decision.target();
         let started = self.add(Phase::Switch, wave, after, Action::Start(target.clone()));
         let gate = decision.service.gate.clone();
         let instance = decision.instance.clone();
-        let ready = self.add(Phase::Switch, wave, vec![started], Action::Await { instance, target, gate });
-        own.started.push(started);
-        own.ready.push(ready);
+        (started, self.add(Phase::Switch, wave, vec![started], Action::Await { instance, target, gate }))
     }
 
     /// Fences and stops a container. What it had is kept in the checkpoint by [`Self::keep`].
@@ -182,6 +222,13 @@ impl<'a> Sequence<'a> {
             resources: container.spec.resources.clone(),
             networks: None,
         });
+    }
+}
+
+impl Milestones {
+    fn reach(&mut self, started: usize, ready: usize) {
+        self.started.push(started);
+        self.ready.push(ready);
     }
 }
 

@@ -124,6 +124,7 @@ fn created(kind: Kind, name: &str) -> Change {
         was: None,
         operation: Operation::Create,
         reason: Reason::New,
+        not_start_first: Vec::new(),
         fields: Vec::new(),
     }
 }

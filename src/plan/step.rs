@@ -29,8 +29,9 @@ pub struct Step {
 pub struct Turn {
     /// The phase.
     pub phase: Phase,
-    /// In [`Phase::Switch`]: 0 for what must give way first, be it a port, an address or a volume, then one wave for each tier, then what is no longer
-    /// wanted. In [`Phase::Finish`]: 0 for what makes way for a name, 1 for those that get one. Elsewhere 0.
+    /// In [`Phase::Switch`]: 0 for what must give way first, be it a port, an address or a volume, then one wave for each
+    /// tier, then what is no longer wanted. In [`Phase::Finish`]: 0 for what makes way for a name, 1 for those that get one,
+    /// 2 for those that still run beside their successor and end. Elsewhere 0.
     pub wave: u16,
 }
 
@@ -145,17 +146,21 @@ pub enum Action {
         /// The new limits, as far as they change.
         resources: Resources,
     },
+    /// Lets time pass.
+    Delay(Duration),
     /// Detaches a container from a network.
     Disconnect {
         /// The container.
-        container: ContainerId,
+        container: Target,
+        /// The network's name.
+        name: NetworkName,
         /// The network.
-        network: NetworkId,
+        network: NetworkRef,
     },
     /// Attaches a container to a network.
     Connect {
         /// The container.
-        container: ContainerId,
+        container: Target,
         /// The network's name.
         name: NetworkName,
         /// The network.
@@ -192,9 +197,12 @@ impl Action {
     /// Whether the step writes to the engine.
     pub fn is_write(&self) -> bool {
         match self {
-            Self::Await { .. } | Self::Commit | Self::LayDown(_) | Self::Grant { .. } | Self::Discard(_) => {
-                false
-            }
+            Self::Await { .. }
+            | Self::Delay(_)
+            | Self::Commit
+            | Self::LayDown(_)
+            | Self::Grant { .. }
+            | Self::Discard(_) => false,
             Self::PullImage { .. }
             | Self::TagImage { .. }
             | Self::CreateNetwork(_)

@@ -4,12 +4,15 @@ use std::net::Ipv4Addr;
 
 use evenkeel::model::desired::{Desired, Service};
 use evenkeel::model::spec::{Attachment, NetworkSpec};
+use evenkeel::model::update::UpdateOrder;
 use evenkeel::plan::change::Operation;
 use evenkeel::plan::check::check;
 use evenkeel::plan::step::Action;
 use evenkeel::plan::{Plan, plan, rollback};
 
 use crate::paper::{Order, Paper, desired, host, key, service};
+
+const REPLACE: Operation = Operation::Replace(UpdateOrder::StopFirst);
 
 const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 11);
 const TWO: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 12);
@@ -64,12 +67,12 @@ fn goes_there_and_back(before: Vec<Service>, after: Vec<Service>, operations: &[
 
 #[test]
 fn two_services_swap_their_addresses() {
-    use Operation::{InPlace, Replace};
+    use Operation::InPlace;
     for (tier, versions, operations) in [
         ("apps", (1, 1), [InPlace, InPlace]),
-        ("apps", (2, 1), [Replace, InPlace]),
-        ("apps", (1, 2), [InPlace, Replace]),
-        ("apps", (2, 2), [Replace, Replace]),
+        ("apps", (2, 1), [REPLACE, InPlace]),
+        ("apps", (1, 2), [InPlace, REPLACE]),
+        ("apps", (2, 2), [REPLACE, REPLACE]),
     ] {
         let before = vec![at("a", tier, ONE, 1), at("b", tier, TWO, 1)];
         goes_there_and_back(
@@ -88,7 +91,7 @@ fn two_services_swap_their_addresses() {
 fn addresses_go_round() {
     let before = vec![at("a", "apps", ONE, 1), at("b", "apps", TWO, 1), at("c", "apps", THREE, 1)];
     let after = vec![at("a", "apps", TWO, 1), at("b", "apps", THREE, 2), at("c", "apps", ONE, 1)];
-    goes_there_and_back(before, after, &[Operation::InPlace, Operation::Replace, Operation::InPlace]);
+    goes_there_and_back(before, after, &[Operation::InPlace, REPLACE, Operation::InPlace]);
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn a_hardware_address_that_is_no_longer_said_goes_with_its_container() {
     newer.carry_out(&first, usize::MAX);
     // While the container stayed, nothing was done about it, and each plan said the same again.
     let plan = planned(&newer, &after);
-    assert_eq!(plan.changes[0].operation, Operation::Replace);
+    assert_eq!(plan.changes[0].operation, REPLACE);
     newer.carry_out(&plan, usize::MAX);
     assert!(planned(&newer, &after).is_empty());
 }

@@ -7,5 +7,6 @@ mod grants;
 mod holds;
 mod live;
 mod images;
+mod strategies;
 mod sweep;
 mod real;

@@ -15,6 +15,7 @@ use evenkeel::model::spec::{
     Attachment, ContainerSpec, HostPort, Namespace, Peer, PublishedPort, Resources, RestartPolicy,
 };
 use evenkeel::model::text::Text;
+use evenkeel::model::update::{RollbackConfig, UpdateConfig};
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal::Host;
 use evenkeel::plan::step::{Action, NetworkRef, Step, Target};
@@ -37,6 +38,8 @@ pub(crate) fn service(name: &str, tier: &str) -> Service {
         replicas: 1,
         depends_on: BTreeMap::new(),
         gate: Gate::default(),
+        update: UpdateConfig::default(),
+        way_back: RollbackConfig::default(),
         drift: Drift::default(),
         rollback: Rollback::default(),
         watch: None,
@@ -223,14 +226,17 @@ impl Paper {
                 spec.restart = restart.unwrap_or(spec.restart);
                 update(&mut spec.resources, resources);
             }
-            Action::Disconnect { container, network } => {
-                let name = self.live.networks[network].spec.name.clone();
-                self.at(container).spec.networks.remove(&name);
+            Action::Disconnect { container, name, network } => {
+                let there = self.live.networks.values().any(|live| live.spec.name == *name);
+                assert!(there, "{network:?} is not there");
+                self.at(&resolve(container)).spec.networks.remove(name);
             }
             Action::Connect { container, name, network, attachment } => {
                 assert!(matches!(network, NetworkRef::Existing(_)) || !self.live.networks.is_empty());
-                self.assert_free(container, name, attachment);
-                let joined = &mut self.at(container).spec.networks;
+                let id = resolve(container);
+                assert!(!self.at(&id).spec.networks.contains_key(name), "it has joined already");
+                self.assert_free(&id, name, attachment);
+                let joined = &mut self.at(&id).spec.networks;
                 // Whoever leaves the first network and joins it again has it as the first.
                 let first = attachment.first || joined.values().all(|other| !other.first);
                 joined.insert(name.clone(), Attachment { first, ..attachment.clone() });
@@ -255,7 +261,7 @@ impl Paper {
             Action::RemoveNetwork(id) => {
                 self.live.networks.remove(id);
             }
-            Action::LayDown(_) | Action::Grant { .. } | Action::Discard(_) => {}
+            Action::Delay(_) | Action::LayDown(_) | Action::Grant { .. } | Action::Discard(_) => {}
         }
     }
 

@@ -17,6 +17,7 @@ use evenkeel::plan::{Plan, content, plan, rollback};
 use crate::paper::{Paper, desired, host, key, needs, service};
 
 mod refusals;
+mod strategies;
 
 fn planned(paper: &Paper, desired: &Desired) -> Plan {
     let plan = plan(desired, &paper.live, &paper.last, host(&key())).unwrap();

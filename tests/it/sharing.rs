@@ -70,7 +70,11 @@ fn trap_34_who_shares_with_a_replaced_container_is_replaced_after_it() {
     assert_eq!(planned(&desired, &paper).steps, []);
     // Back to what was: the old ones are still there, and refer to each other.
     let back = planned(&before, &paper);
-    assert!(back.changes.iter().all(|change| change.operation == Operation::Revive), "{:?}", changes(&back));
+    assert!(
+        back.changes.iter().all(|change| matches!(change.operation, Operation::Revive(_))),
+        "{:?}",
+        changes(&back)
+    );
     paper.carry_out(&back, usize::MAX);
     assert_eq!(planned(&before, &paper).steps, []);
 }
@@ -257,6 +261,6 @@ fn every_limit_is_changed_in_place_and_back() {
         assert_eq!(planned(&before, &broken).steps, [], "{path}");
         // One that is gone from the manifest can't be cleared.
         let cleared = planned(&desired(vec![service("app", "apps")]), &paper);
-        assert_eq!(cleared.changes[0].operation, Operation::Replace, "{path}");
+        assert!(matches!(cleared.changes[0].operation, Operation::Replace(_)), "{path}");
     }
 }

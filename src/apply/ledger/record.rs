@@ -4,12 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::desired::Revision;
-use crate::model::name::{Instance, NameError, NetworkName};
+use crate::model::name::{Instance, NameError, NetworkName, ServiceName};
 use crate::model::spec::{Attachment, Resources, RestartPolicy, Swap};
+use crate::model::update::Batches;
 use crate::plan::change::Change;
 use crate::plan::{Checkpoint, Kept};
 
@@ -21,6 +24,18 @@ pub(super) struct CheckpointRecord {
     networks: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hold: Vec<InstanceRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    batches: Vec<BatchesRecord>,
+}
+
+/// Times are in milliseconds.
+#[derive(Debug, Serialize, Deserialize)]
+struct BatchesRecord {
+    service: String,
+    /// Absent where it is all of them.
+    parallelism: Option<NonZeroU32>,
+    delay: u64,
+    monitor: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,7 +112,15 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, rusqlite::Error
 }
 
 pub(super) fn of_checkpoint(checkpoint: &Checkpoint) -> CheckpointRecord {
-    let Checkpoint { containers, networks, hold } = checkpoint;
+    let Checkpoint { containers, networks, hold, batches } = checkpoint;
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let of_batches =
+        |(service, Batches { parallelism, delay, monitor }): (&ServiceName, &Batches)| BatchesRecord {
+            service: service.to_string(),
+            parallelism: *parallelism,
+            delay: millis(*delay),
+            monitor: millis(*monitor),
+        };
     let of_instance = |instance: &Instance| InstanceRecord {
         service: instance.service.to_string(),
         number: instance.number,
@@ -106,6 +129,7 @@ pub(super) fn of_checkpoint(checkpoint: &Checkpoint) -> CheckpointRecord {
         containers: containers.iter().map(of_kept).collect(),
         networks: networks.iter().map(ToString::to_string).collect(),
         hold: hold.iter().map(of_instance).collect(),
+        batches: batches.iter().map(of_batches).collect(),
     }
 }
 
@@ -187,10 +211,17 @@ pub(super) fn to_checkpoint(json: &str) -> Result<Checkpoint, String> {
     let to_instance =
         |record: &InstanceRecord| Ok(Instance { service: record.service.parse()?, number: record.number });
     let hold = record.hold.iter().map(to_instance).collect::<Result<_, _>>();
+    let to_batches = |record: &BatchesRecord| {
+        let BatchesRecord { service, parallelism, delay, monitor } = record;
+        let [delay, monitor] = [*delay, *monitor].map(Duration::from_millis);
+        Ok((service.parse()?, Batches { parallelism: *parallelism, delay, monitor }))
+    };
+    let batches = record.batches.iter().map(to_batches).collect::<Result<_, _>>();
     Ok(Checkpoint {
         containers: containers.map_err(|error| error.to_string())?,
         networks: networks.map_err(|error: NameError| error.to_string())?,
         hold: hold.map_err(|error: NameError| error.to_string())?,
+        batches: batches.map_err(|error: NameError| error.to_string())?,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::model::adopted::Adopted;
 use crate::model::desired::Revision;
 use crate::model::name::{ContainerId, Instance, StackName};
 use crate::model::spec::{Attachment, Resources, RestartPolicy};
+use crate::model::update::{Batches, UpdateOrder};
 use crate::plan::change::{Change, Kind, Operation, Reason};
 use crate::plan::fields::{FieldValue, Fields};
 use crate::plan::{DesiredDigest, Kept, OpenDeploy, PlanId};
@@ -81,7 +82,8 @@ fn plan(desired: &str) -> Plan {
             name: "app".to_owned(),
             service: None,
             was: None,
-            operation: Operation::Replace,
+            operation: Operation::Replace(UpdateOrder::StopFirst),
+            not_start_first: Vec::new(),
             reason: Reason::Differs,
             fields: Vec::new(),
         }],
@@ -95,6 +97,14 @@ fn plan(desired: &str) -> Plan {
             hold: BTreeSet::from([instance("app")]),
             containers: (0_u32..).zip(restarts).map(kept).collect(),
             networks: vec!["auren-dev_default".parse().unwrap()],
+            batches: BTreeMap::from([(
+                "app".parse().unwrap(),
+                Batches {
+                    parallelism: None,
+                    delay: Duration::from_secs(3),
+                    monitor: Duration::from_millis(1500),
+                },
+            )]),
         },
         outcome: BTreeMap::new(),
         watch: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! on with what stands for nothing, so that the checks across services see as much as possible.
 
 mod service;
+mod update;
 mod process;
 mod ports;
 mod mounts;

@@ -14,7 +14,7 @@ use super::super::units;
 use super::super::variables::STAND_IN;
 use super::{
     Context, LoweredService, Places, attach, gate, health, mounts, namespaces, ports, process, resources,
-    restart, runtime,
+    restart, runtime, update,
 };
 use crate::model::desired::{Condition, Dependency, Service};
 use crate::model::image::{ImageRef, PullPolicy};
@@ -52,18 +52,10 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
     let (replicas, replicas_place) = resources::replicas(cx, map);
     let own = map.get("x-evenkeel").and_then(|node| read::checked_map(cx.problems, node, &keys::EVENKEEL));
     let gate = own.and_then(|own| own.get("gate")).and_then(|node| gate::read(cx, node)).unwrap_or_default();
-    let policy = policy(cx, own, &composed.policy);
+    let updates = update::read(cx, map);
+    let policy = policy(cx, own, &composed.policy, updates.on_failure);
     let tier = tier(cx, entry, own, composed)?;
-    let profiles: Vec<String> = map
-        .get("profiles")
-        .and_then(|node| read::list(cx.problems, node))
-        .into_iter()
-        .flatten()
-        .filter_map(|node| read::text(cx.problems, node).map(|scalar| scalar.text.clone()))
-        .collect();
-    let active = profiles.is_empty()
-        || composed.profiles.contains_key("*")
-        || profiles.iter().any(|profile| composed.profiles.contains_key(profile));
+    let (profiles, active) = profiles(cx, map, composed);
     let container_name = cx.optional(map, "container_name", |problems, node| {
         read::parsed(problems, node, "bad-name", "a container name")
     });
@@ -86,6 +78,8 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         replicas,
         depends_on,
         gate,
+        update: updates.update,
+        way_back: updates.way_back,
         drift,
         rollback,
         watch,
@@ -94,6 +88,17 @@ pub(super) fn service(cx: &mut Context<'_>, entry: &Entry, composed: &Composed) 
         spec,
     };
     Some(LoweredService { service, profiles, active, places })
+}
+
+/// The profiles that the service belongs to, and whether it runs.
+fn profiles(cx: &mut Context<'_>, map: &Map, composed: &Composed) -> (Vec<String>, bool) {
+    let said = map.get("profiles").and_then(|node| read::list(cx.problems, node));
+    let texts = said.into_iter().flatten();
+    let names = texts.filter_map(|node| read::text(cx.problems, node).map(|scalar| scalar.text.clone()));
+    let profiles: Vec<String> = names.collect();
+    let is_active = |profile: &String| composed.profiles.contains_key(profile);
+    let active = profiles.is_empty() || composed.profiles.contains_key("*") || profiles.iter().any(is_active);
+    (profiles, active)
 }
 
 /// What a service says of how it is treated.
@@ -105,22 +110,41 @@ struct Policy {
     moved_from: Option<ServiceName>,
 }
 
-fn policy(cx: &mut Context<'_>, own: Option<&Map>, inherited: &EnvironmentPolicy) -> Policy {
+fn policy(
+    cx: &mut Context<'_>,
+    own: Option<&Map>,
+    inherited: &EnvironmentPolicy,
+    on_failure: Option<(Rollback, Span)>,
+) -> Policy {
     let EnvironmentPolicy { drift, rollback, watch, hosts: _, prune: _ } = inherited;
     let watch = watch.filter(|time| !time.is_zero());
+    let rollback = on_failure.map_or(*rollback, |(rollback, _)| rollback);
     let Some(own) = own else {
-        return Policy { drift: drift.clone(), rollback: *rollback, watch, moved_from: None };
+        return Policy { drift: drift.clone(), rollback, watch, moved_from: None };
     };
     let said = |key: &str| own.entry(key).filter(|entry| !matches!(entry.value.value, Value::Null));
     let own_drift = said("drift").and_then(|entry| policy::drift(cx.problems, &entry.value));
     let own_watch = said("watch").and_then(|entry| policy::watch(cx.problems, &entry.value));
     let own_rollback = said("rollback").and_then(|entry| policy::rollback(cx.problems, &entry.value));
+    if let (Some((said_there, place)), Some(entry), Some(own)) = (on_failure, said("rollback"), own_rollback)
+        && said_there != own
+    {
+        cx.note(
+            Problem::error(
+                "said-twice",
+                entry.key.span,
+                "`rollback` and `failure_action` say different things",
+            )
+            .related(place, "the other one")
+            .hint("keep one of the two: `hold` is `pause`, and `automatic` is `rollback`"),
+        );
+    }
     let moved_from = cx.optional(own, "moved_from", |problems, node| {
         read::parsed(problems, node, "bad-name", "a service name")
     });
     let drift = own_drift.unwrap_or_default().over(drift);
     let watch = own_watch.or(watch).filter(|time| !time.is_zero());
-    Policy { drift, rollback: own_rollback.unwrap_or(*rollback), watch, moved_from }
+    Policy { drift, rollback: own_rollback.unwrap_or(rollback), watch, moved_from }
 }
 
 /// The image. Where there is none that can be read, some image stands for it, so that the reading can go on.

@@ -1,6 +1,7 @@
 //! Mounts, networks and volumes, as they are written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use serde_yaml::{Mapping, Value};
 
@@ -9,6 +10,32 @@ use crate::model::name::NetworkName;
 use crate::model::spec::{
     AddressPool, Attachment, ContainerSpec, Mount, MountOptions, MountSource, NetworkSpec, VolumeSpec,
 };
+use crate::model::update::{Batches, RollbackConfig, UpdateConfig, UpdateOrder};
+
+/// How containers are replaced, as far as it isn't as usual.
+pub(super) fn deploy(update: &UpdateConfig, way_back: &RollbackConfig) -> Out {
+    let batches = |out: &mut Out, found: &Batches, usual: Batches| {
+        let Batches { parallelism, delay, monitor } = found;
+        if *parallelism != usual.parallelism {
+            out.put("parallelism", parallelism.map_or(0, NonZeroU32::get));
+        }
+        out.duration("delay", Some(*delay).filter(|delay| *delay != usual.delay));
+        out.duration("monitor", Some(*monitor).filter(|monitor| *monitor != usual.monitor));
+    };
+    let mut out = Out::default();
+    let UpdateConfig { order, batches: found } = update;
+    let mut part = Out::default();
+    batches(&mut part, found, UpdateConfig::default().batches);
+    if *order != UpdateOrder::default() {
+        part.put("order", order.to_string());
+    }
+    out.part("update_config", part);
+    let RollbackConfig { batches: found } = way_back;
+    let mut part = Out::default();
+    batches(&mut part, found, RollbackConfig::default().batches);
+    out.part("rollback_config", part);
+    out
+}
 
 pub(super) fn joined(names: &Names<'_>, networks: &BTreeMap<NetworkName, Attachment>) -> Out {
     let mut out = Out::default();

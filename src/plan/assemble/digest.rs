@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::desired::{Desired, Probe, Service};
 use crate::model::image::PullPolicy;
+use crate::model::update::{RollbackConfig, UpdateConfig};
 use crate::plan::change::Change;
 use crate::plan::decide::Decisions;
 use crate::plan::fields::FieldValue;
@@ -48,6 +49,8 @@ pub(super) fn desired_digest(
             replicas,
             depends_on,
             gate,
+            update,
+            way_back,
             drift: _,
             rollback: _,
             watch: _,
@@ -64,6 +67,9 @@ pub(super) fn desired_digest(
         // Only where it is said, so that what was quarantined stays so.
         if let Some(old) = moved_from {
             digest.update(format!("moved from {old}"));
+        }
+        if *update != UpdateConfig::default() || *way_back != RollbackConfig::default() {
+            digest.update(format!("{update:?}{way_back:?}"));
         }
         // Where the registry decides, or a tag was moved on the host, another image is other content: if it fails, it
         // alone is quarantined.

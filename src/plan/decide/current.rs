@@ -69,3 +69,16 @@ pub(super) fn moved<'a>(
     let serving = serving.filter(|container| container.state.status != Status::Dead);
     Ok(serving.map(|container| (container, old)))
 }
+
+/// What people should know of a container that is as it should be.
+pub(super) fn note(container: &LiveContainer) -> Option<String> {
+    let text = match (container.state.status, container.state.health) {
+        (Status::Paused, _) => "is paused; `docker unpause` lets it go on",
+        (Status::Restarting, _) => "restarts again and again; `docker logs` may say why",
+        (Status::Running, Some(crate::model::live::Health::Unhealthy)) => {
+            "is unhealthy by its own health check"
+        }
+        _ => return None,
+    };
+    Some(format!("{} {text}", container.name))
+}

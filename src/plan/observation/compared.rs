@@ -8,6 +8,7 @@ use super::super::decide::made_of;
 use super::super::drift::Left;
 use super::super::fields::{DigestKey, FieldPath, FieldValue, Fields};
 use super::super::normal::{Host, of_spec};
+use super::super::strategy;
 use super::super::{Checkpoint, DesiredDigest, Plan, PlanId, Unchanged};
 use super::{Glimpse, Observation, Observed};
 use crate::model::desired::{Desired, Expect, Prune, Service};
@@ -73,6 +74,7 @@ pub fn compare(sides: Sides<'_>, observation: &Observation) -> Plan {
                 Prune::Report => Operation::Report,
             },
             reason: Reason::NotWanted,
+            not_start_first: Vec::new(),
             fields: Vec::new(),
         }
     });
@@ -99,12 +101,13 @@ fn one(
     let told = down.filter(|_| policy.of(STATE) != Treatment::Ignore);
     plan.notes.extend(told.map(|seen| format!("{} doesn't run: {}", seen.name, seen.status)));
     let stays_down = down.is_some() && left.leaves(&policy, Reason::Differs);
+    let chosen = strategy::expected(service, sides.head);
     let operation = match (seen, down) {
         (None, _) => Some((Operation::Create, Reason::New)),
         (Some(_), _) if !fields.iter().all(may_be_in_place) => {
             // Whatever it was, the new container is as desired.
             (fields, left) = (all, Left::default());
-            Some((Operation::Replace, Reason::Differs))
+            Some((Operation::Replace(chosen.order), Reason::Differs))
         }
         (_, Some(_)) if !stays_down => Some((Operation::Start, Reason::Differs)),
         _ if fields.is_empty() => None,
@@ -120,6 +123,7 @@ fn one(
         was: None,
         operation,
         reason,
+        not_start_first: operation.order().map(|_| chosen.not_start_first.clone()).unwrap_or_default(),
         fields,
     };
     plan.ignored += left.ignored;

@@ -7,14 +7,20 @@ use super::super::images;
 use super::super::step::{Action, Phase, Target};
 use super::{Sequence, free_name};
 use crate::model::image::ImageRef;
+use crate::model::live::LiveContainer;
 use crate::model::name::ContainerName;
 use crate::model::policy::NAME;
 use crate::model::spec::{ContainerSpec, RestartPolicy};
+use crate::model::update::UpdateOrder;
 
 impl Sequence<'_> {
     /// Restart policy and name of what serves from now on.
     pub(super) fn finish(&mut self, decision: &Decision<'_>) {
         let target = decision.target();
+        let leaving = decision.current.filter(|_| self.order(decision) == UpdateOrder::StartFirst);
+        if let Some(current) = leaving {
+            self.leave(current);
+        }
         // What is new has none; what was retired has the one that it was left with.
         let found = match &decision.verdict {
             Verdict::Create(_) | Verdict::Replace(_) => Some(RestartPolicy::No),
@@ -41,10 +47,10 @@ impl Sequence<'_> {
             container.name == decision.name && serving.is_none_or(|serving| serving.id != container.id)
         });
         let mut after = Vec::new();
-        if let Some(holder) = holder {
-            let taken: BTreeSet<ContainerName> =
-                self.live.containers.values().map(|container| container.name.clone()).collect();
-            let name = free_name(&decision.name, &format!("retired-{}", holder.deploy), &taken);
+        // Who was left its names has another one by now.
+        let still = holder.filter(|holder| leaving.is_none_or(|leaving| leaving.id != holder.id));
+        if let Some(holder) = still {
+            let name = self.retired_name(decision, holder);
             let action = Action::Rename { target: Target::Existing(holder.id.clone()), name };
             after.push(self.add(Phase::Finish, 0, Vec::new(), action));
         }
@@ -53,6 +59,13 @@ impl Sequence<'_> {
             // Later than all that make way: two containers may swap their names.
             self.add(Phase::Finish, 1, after, Action::Rename { target, name: decision.name.clone() });
         }
+    }
+
+    /// What a container is called that had the name of `decision`.
+    pub(super) fn retired_name(&self, decision: &Decision<'_>, holder: &LiveContainer) -> ContainerName {
+        let taken: BTreeSet<ContainerName> =
+            self.live.containers.values().map(|container| container.name.clone()).collect();
+        free_name(&decision.name, &format!("retired-{}", holder.deploy), &taken)
     }
 
     /// What was pulled by its digest gets its tag, so that people find it and no clean-up takes it for waste. Not before

@@ -34,7 +34,7 @@ impl Sequence<'_> {
             added.push(self.add(Phase::Switch, wave, after.to_vec(), action));
         }
         if concerns("networks") {
-            self.keep_networks(&decision.instance, current, wave);
+            self.keep_attached(&decision.instance, current, wave);
             added.extend(self.reconnect(decision, current, (changes, wave), after));
         }
         added
@@ -64,10 +64,10 @@ impl Sequence<'_> {
             if is_right {
                 continue;
             }
-            let container = current.id.clone();
+            let container = Target::Existing(current.id.clone());
             let mut after = after.to_vec();
-            if let (Some(_), NetworkRef::Existing(network)) = (found, self.network(name)) {
-                let action = Action::Disconnect { container: container.clone(), network };
+            if let (Some(_), network @ NetworkRef::Existing(_)) = (found, self.network(name)) {
+                let action = Action::Disconnect { container: container.clone(), name: name.clone(), network };
                 let yields = self.leaving.contains(&(&current.id, name));
                 let (wave, before) = if yields { (0, Vec::new()) } else { (wave, after) };
                 let left = self.add(Phase::Switch, wave, before, action);
@@ -89,7 +89,7 @@ impl Sequence<'_> {
 
     /// Keeps how a container is attached, too. Its hardware addresses can't be given back, so none is touched where
     /// one was declared.
-    fn keep_networks(&mut self, instance: &Instance, container: &LiveContainer, wave: u16) {
+    pub(super) fn keep_attached(&mut self, instance: &Instance, container: &LiveContainer, wave: u16) {
         if self.checkpoint.containers.last().is_none_or(|kept| kept.container != container.id) {
             self.keep(instance, container, wave);
         }

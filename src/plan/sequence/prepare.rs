@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::decide::{Decision, Decisions};
 use super::super::grants;
 use super::super::step::{Action, NetworkRef, Phase, Target};
+use super::take_over::unnamed;
 use super::{Sequence, free_name};
 use crate::model::image::ImageRef;
 use crate::model::name::{ContainerName, Instance, NetworkName};
 use crate::model::platform::Platform;
 use crate::model::spec::{ContainerSpec, MountSource};
+use crate::model::update::UpdateOrder;
 
 impl Sequence<'_> {
     /// Images, files and new containers: everything that can be done while the old ones run.
@@ -75,6 +77,11 @@ impl Sequence<'_> {
             let after = after.collect();
             let name = free_name(&decision.name, "next", &taken);
             taken.insert(name.clone());
+            // Who takes over gets its names when it is up.
+            let spec = match self.order(decision) {
+                UpdateOrder::StopFirst => decision.spec.clone(),
+                UpdateOrder::StartFirst => unnamed(&decision.spec),
+            };
             let networks =
                 decision.spec.networks.keys().map(|name| (name.clone(), self.network(name))).collect();
             let at = self.add(
@@ -84,10 +91,7 @@ impl Sequence<'_> {
                 Action::Create {
                     instance: decision.instance.clone(),
                     name,
-                    spec: Box::new(ContainerSpec {
-                        image: decision.image.reference.clone(),
-                        ..decision.spec.clone()
-                    }),
+                    spec: Box::new(ContainerSpec { image: decision.image.reference.clone(), ..spec }),
                     networks,
                     peers: decision.peers.clone(),
                 },

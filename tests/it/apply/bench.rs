@@ -29,6 +29,7 @@ use evenkeel::model::spec::{
     RestartPolicy,
 };
 use evenkeel::model::text::Text;
+use evenkeel::model::update::{RollbackConfig, UpdateConfig};
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal;
 use evenkeel::plan::{Plan, plan};
@@ -265,6 +266,8 @@ pub fn service(name: &str, tier: &str, image: &str) -> Service {
         replicas: 1,
         depends_on: BTreeMap::new(),
         gate: Gate::default(),
+        update: UpdateConfig::default(),
+        way_back: RollbackConfig::default(),
         drift: Drift::default(),
         rollback: Rollback::default(),
         watch: None,
@@ -272,6 +275,11 @@ pub fn service(name: &str, tier: &str, image: &str) -> Service {
         pull: PullPolicy::default(),
         spec,
     }
+}
+
+/// A service of a stack, to be changed.
+pub fn of<'d>(desired: &'d mut Desired, service: &str) -> &'d mut Service {
+    desired.services.get_mut(&service.parse::<ServiceName>().unwrap()).unwrap()
 }
 
 /// A stack of so many services that nothing holds together, all made of one image.

@@ -13,7 +13,7 @@ use evenkeel::model::policy::Rollback;
 use evenkeel::model::spec::RestartPolicy;
 
 use super::bench::{Bench, image_ref, stack, stack_with};
-use super::sweep::{CALLS_MAX, assert_whole, strike};
+use super::sweep::{CALLS_MAX, assert_whole, found, strike};
 
 /// The stack with `app` made of this image, and not to be rolled back.
 fn held(image: &str) -> Desired {
@@ -146,7 +146,7 @@ async fn sweep(fault: Fault, for_ever: bool, killed: bool) -> (usize, usize) {
     let mut holds = 0;
     for at in 0..CALLS_MAX {
         let bench = Bench::with(&held("app:1")).await;
-        let before = bench.serving().await;
+        let before = found(&bench).await;
         let desired = held("app:2");
         let plan = bench.plan(&desired).await;
         bench.host.forget_calls();
@@ -166,7 +166,7 @@ async fn sweep(fault: Fault, for_ever: bool, killed: bool) -> (usize, usize) {
         let context = format!("{fault:?} at {at} ({:?}): {outcome:?}, {recovered:?}", calls.get(at));
         assert!(!matches!(recovered, Some(Recovered::BackFailed { .. })), "{context}");
         assert_whole(&bench, &before, &context).await;
-        let is_new = bench.serving().await["app"] != before["app"];
+        let is_new = found(&bench).await["app"] != before["app"];
         let records = bench.ledger.history(&stack(), 2).unwrap();
         match (records[0].state, records.len()) {
             (State::Held, _) => {

@@ -32,7 +32,7 @@ const FIELDS_APART: [(&str, &str); 3] = [
 ];
 
 /// Honoured keys of services without a row, and why.
-const KEYS_APART: [(&str, &str); 37] = [
+const KEYS_APART: [(&str, &str); 39] = [
     ("platform", "this host runs one platform; `docker::registry`"),
     ("attach", "of the foreground of Compose"),
     ("build", "of how an image is made"),
@@ -55,6 +55,8 @@ const KEYS_APART: [(&str, &str); 37] = [
     ("scale", "how many containers; `deploys`"),
     ("deploy.replicas", "as `scale`"),
     ("deploy.mode", "as `scale`"),
+    ("deploy.update_config", "of how containers are replaced; `plans::strategies`, `apply::strategies`"),
+    ("deploy.rollback_config", "as `deploy.update_config`"),
     ("x-evenkeel", "of how it is deployed, not of the container"),
     ("gpus", "`deploy.resources.reservations.devices`"),
     ("gpus.*.capabilities", "as `gpus`"),
@@ -118,7 +120,9 @@ fn every_honoured_key_is_written_in_a_row() {
     let apart = BTreeMap::from(KEYS_APART);
     let is_apart = |key: &str| {
         apart.contains_key(key)
-            || ["build.", "develop.", "x-evenkeel."].iter().any(|group| key.starts_with(group))
+            || ["build.", "develop.", "x-evenkeel.", "deploy.update_config.", "deploy.rollback_config."]
+                .iter()
+                .any(|group| key.starts_with(group))
     };
     let missing: Vec<&String> =
         honoured.iter().filter(|key| !written.contains(*key) && !is_apart(key)).collect();
