@@ -112,7 +112,7 @@ fn outcome(decisions: &Decisions<'_>) -> BTreeMap<Instance, Applied> {
 /// What is started and to be watched.
 fn watch(decisions: &Decisions<'_>) -> BTreeMap<Instance, (Duration, Expect)> {
     let starts = |decision: &&Decision<'_>| match &decision.verdict {
-        Verdict::Create(_) | Verdict::Replace(_) | Verdict::Revive(..) => true,
+        Verdict::Create(_) | Verdict::Replace(_) | Verdict::Revive(..) => !decision.has_done(),
         Verdict::Mend { changes: _, start } => start.is_some(),
         Verdict::Keep | Verdict::Absent(_) => false,
     };

@@ -13,7 +13,7 @@ use super::normal::Host;
 use super::peers::{self, Served, Serving};
 use super::refusal::Refusal;
 use super::step::Target;
-use crate::model::desired::{Desired, Prune, Service};
+use crate::model::desired::{Desired, Expect, Prune, Service};
 use crate::model::image::PullPolicy;
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{ContainerId, ContainerName, Instance, ServiceName};
@@ -97,9 +97,22 @@ impl<'a> Decision<'a> {
         Served { now, then: self.target(), starts: self.starts() }
     }
 
+    /// Whether it is a task that takes the place of another one and has done its work before: it isn't run again.
+    pub(super) fn has_done(&self) -> bool {
+        let is_task = match self.service.gate.expect {
+            Expect::Completed => true,
+            Expect::Running => false,
+        };
+        let has_ended =
+            |container: &LiveContainer| matches!(container.state.status, Status::Exited { code: 0, .. });
+        let is_over = self.current.is_none_or(|current| !is_active(current.state.status));
+        is_task && is_over && self.verdict.parked().is_some_and(has_ended)
+    }
+
     /// Whether a container is started where there was one.
     fn starts(&self) -> bool {
         match &self.verdict {
+            Verdict::Revive(..) if self.has_done() => false,
             // Who has never been there took nobody along.
             Verdict::Keep | Verdict::Absent(_) | Verdict::Create(Reason::New) => false,
             Verdict::Create(_) | Verdict::Replace(_) | Verdict::Revive(..) => true,
@@ -322,7 +335,12 @@ impl<'a> Decision<'a> {
         };
         // Fields of another version of the normal form are not on record, and no reason to think that Git changed.
         let is_same = says_the_same(&self.fields, applied) || *applied == Fields::default();
-        if is_same && self.left.leaves(&self.service.drift, Reason::Gone) {
+        // A task has done its work, whether or not its container is still there: it runs once for what it is made of.
+        let is_done = match self.service.gate.expect {
+            Expect::Completed => true,
+            Expect::Running => false,
+        };
+        if is_same && (is_done || self.left.leaves(&self.service.drift, Reason::Gone)) {
             return Verdict::Absent(id.clone());
         }
         Verdict::Create(Reason::Gone)

@@ -124,6 +124,10 @@ impl<'a> Sequence<'a> {
                 let (started, ready) = self.start(decision, wave, after);
                 own.reach(started, ready);
             }
+            (Verdict::Revive(parked, _), Some(current)) if decision.has_done() => {
+                self.keep(&decision.instance, current, wave);
+                self.keep(&decision.instance, parked, wave);
+            }
             (Verdict::Replace(_) | Verdict::Revive(..), Some(current)) => {
                 after.extend(self.turn(decision, wave, own));
                 let end = match self.order(decision) {

@@ -9,4 +9,5 @@ mod live;
 mod images;
 mod strategies;
 mod sweep;
+mod tasks;
 mod real;
