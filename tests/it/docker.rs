@@ -31,6 +31,7 @@ mod grants;
 mod kept_plans;
 mod registry;
 mod rollbacks;
+mod start_first;
 mod why;
 mod written;
 
