@@ -141,6 +141,7 @@ mod tests {
             origin: None,
             ports: BTreeSet::from([held]),
             binds: BTreeSet::new(),
+            networks: BTreeSet::new(),
         };
         vec![ListedContainer { id: "0a".parse().unwrap(), summary }]
     }

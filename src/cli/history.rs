@@ -83,9 +83,10 @@ fn in_short(changes: &[ChangeLine]) -> String {
 }
 
 fn one(change: &ChangeLine) -> String {
-    const ALL: [Operation; 7] = [
+    const ALL: [Operation; 8] = [
         Operation::Create,
         Operation::InPlace,
+        Operation::Recreate,
         Operation::Replace(UpdateOrder::StopFirst),
         Operation::Revive(UpdateOrder::StopFirst),
         Operation::Start,

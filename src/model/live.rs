@@ -122,6 +122,8 @@ pub struct OtherContainer {
     pub ports: BTreeSet<PublishedPort>,
     /// The paths of the host that it mounts, whether it runs or not.
     pub binds: BTreeSet<String>,
+    /// The networks that it is attached to, whether it runs or not.
+    pub networks: BTreeSet<NetworkName>,
 }
 
 /// What a container does.

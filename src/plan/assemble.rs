@@ -12,7 +12,7 @@ use super::refusal::{Refusal, Refused};
 use super::sequence::Sequence;
 use super::step::{Action, Phase, Step, Target, Turn};
 use super::strategy::{self, Orders};
-use super::{Applied, Consent, LastApplied, Plan, Unchanged, addresses, ports, requires, shared};
+use super::{Applied, Consent, LastApplied, Plan, Unchanged, addresses, ports, recreate, requires, shared};
 use super::{Checkpoint, order};
 use crate::model::desired::{Desired, Expect, Prune};
 use crate::model::live::{Live, LiveContainer, Status};
@@ -51,6 +51,7 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
     let decisions = decide::decide(desired, &order, live, last, host);
     refusals.extend(requires::unmet(desired, &live.server));
     refusals.extend(shared.refusals.iter().chain(&decisions.refusals).cloned());
+    refusals.extend(recreate::hindrances(&shared.recreated, &decisions, live));
     let vacating = ports::vacating(&decisions, live).unwrap_or_else(|taken| {
         refusals.extend(taken);
         BTreeSet::new()
@@ -61,9 +62,13 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
     let addresses::Yielding { stopping, leaving } = addresses::yielding(&decisions, live);
     let vacating = &vacating | &stopping;
     let orders = strategy::choose(&decisions, desired, &vacating);
-    let mut sequence = Sequence::new(desired, live, (vacating, leaving, &orders), host);
+    let without = recreate::without(live, &shared.recreated);
+    let mut sequence = Sequence::new(desired, &without, (vacating, leaving, &orders), host);
     sequence.containers(&decisions, &order);
+    sequence.recreate(&shared.recreated, &decisions);
     let Sequence { mut steps, checkpoint, .. } = sequence;
+    let remade: Vec<String> = shared.recreated.iter().filter_map(|network| network.note(live)).collect();
+    let recreated = shared.recreated.iter().map(|network| network.former(&desired.stack)).collect();
     let mut changes = shared.changes;
     changes.extend(decisions.wanted.iter().filter_map(|decision| wanted_change(decision, &orders)));
     changes.extend(removed(desired, &decisions));
@@ -91,10 +96,10 @@ pub fn plan(desired: &Desired, live: &Live, last: &LastApplied, host: Host<'_>) 
         reported,
         ignored: decisions.wanted.iter().map(|decision| decision.left.ignored).sum(),
         unchanged: shared.unchanged.into_iter().chain(kept(&decisions)).collect(),
-        notes: shared.notes.into_iter().chain(decisions.notes.iter().cloned()).collect(),
+        notes: shared.notes.into_iter().chain(remade).chain(decisions.notes.iter().cloned()).collect(),
         consent: consent(desired, live, last),
         steps,
-        checkpoint: Checkpoint { networks: shared.created, ..checkpoint },
+        checkpoint: Checkpoint { networks: shared.created, recreated, ..checkpoint },
         watch: watch(&decisions),
         outcome: outcome(&decisions),
     })

@@ -78,6 +78,8 @@ pub enum Operation {
     Create,
     /// It is changed while it runs.
     InPlace,
+    /// The network is removed and made anew. Who is attached leaves it for a moment and isn't restarted.
+    Recreate,
     /// Another container takes the place of this one. Stop-first that costs an outage, start-first none.
     Replace(UpdateOrder),
     /// The container that ran before this one takes its place again.
@@ -96,7 +98,7 @@ impl Operation {
         match self {
             Self::Create => '+',
             Self::InPlace => '~',
-            Self::Replace(_) | Self::Revive(_) => '±',
+            Self::Recreate | Self::Replace(_) | Self::Revive(_) => '±',
             Self::Start => '>',
             Self::Remove => '-',
             Self::Report => '!',
@@ -108,6 +110,7 @@ impl Operation {
         match self {
             Self::Create => "create",
             Self::InPlace => "in place",
+            Self::Recreate => "re-create",
             Self::Replace(UpdateOrder::StopFirst) => "replace, stop-first",
             Self::Replace(UpdateOrder::StartFirst) => "replace, start-first",
             Self::Revive(UpdateOrder::StopFirst) => "revive, stop-first",
@@ -122,7 +125,7 @@ impl Operation {
     pub fn order(self) -> Option<UpdateOrder> {
         match self {
             Self::Replace(order) | Self::Revive(order) => Some(order),
-            Self::Create | Self::InPlace | Self::Start | Self::Remove | Self::Report => None,
+            Self::Create | Self::InPlace | Self::Recreate | Self::Start | Self::Remove | Self::Report => None,
         }
     }
 
@@ -131,6 +134,7 @@ impl Operation {
         match self {
             Self::Create => "create",
             Self::InPlace => "in-place",
+            Self::Recreate => "re-create",
             Self::Replace(_) => "replace",
             Self::Revive(_) => "revive",
             Self::Start => "start",

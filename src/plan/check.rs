@@ -24,7 +24,9 @@ mod beside;
 ///   is up and has them, and is stopped after the decision;
 /// - whatever is started is awaited, and the decision comes after all that;
 /// - nothing that runs is removed without having been stopped, and nothing is removed before the decision;
-/// - what is stopped or changed is in the checkpoint.
+/// - what is stopped or changed is in the checkpoint;
+/// - a network is removed before the decision only to be made anew, after everybody has left it, and the checkpoint knows
+///   what it was and how each was attached.
 pub fn check(plan: &Plan, live: &Live) -> Vec<String> {
     let mut found = Vec::new();
     order(plan, &mut found);
@@ -32,6 +34,7 @@ pub fn check(plan: &Plan, live: &Live) -> Vec<String> {
     stops(plan, live, &mut found);
     starts(plan, &mut found);
     removals(plan, live, &mut found);
+    networks(plan, live, &mut found);
     beside::judge(plan, live, &mut found);
     found
 }
@@ -231,6 +234,35 @@ fn removals(plan: &Plan, live: &Live, found: &mut Vec<String>) {
         let runs = live.containers.get(id).is_some_and(|container| container.state.status == Status::Running);
         if runs || stopped.contains(id) || serving.contains(&Target::Existing(id.clone())) {
             found.push(format!("{} is removed although it serves or is kept for a rollback", id.short()));
+        }
+    }
+}
+
+fn networks(plan: &Plan, live: &Live, found: &mut Vec<String>) {
+    for (at, step) in plan.steps.iter().enumerate() {
+        let Action::RemoveNetwork(id) = &step.action else { continue };
+        let Some(network) = live.networks.get(id).filter(|_| step.turn.phase < Phase::Commit) else {
+            continue;
+        };
+        let name = &network.spec.name;
+        let makes = |later: &Step| matches!(&later.action, Action::CreateNetwork(spec) if spec.name == *name);
+        if !plan.steps.iter().skip(at).any(makes) {
+            found.push(format!("network {name} is removed before the decision and not made anew"));
+        }
+        if !plan.checkpoint.recreated.iter().any(|old| old.name == *name) {
+            found.push(format!("network {name} is removed and not in the checkpoint"));
+        }
+        for container in live.containers.values().filter(|of| of.spec.networks.contains_key(name)) {
+            let own = Target::Existing(container.id.clone());
+            let leaves = |before: &Step| matches!(&before.action, Action::Disconnect { container, name: left, .. } if *container == own && left == name);
+            let kept = plan.checkpoint.containers.iter().find(|kept| kept.container == container.id);
+            if !plan.steps.iter().take(at).any(leaves) {
+                found
+                    .push(format!("network {name} is removed although {} is attached to it", container.name));
+            }
+            if !kept.and_then(|kept| kept.networks.as_ref()).is_some_and(|kept| kept.contains_key(name)) {
+                found.push(format!("how {} was attached to {name} is not in the checkpoint", container.name));
+            }
         }
     }
 }

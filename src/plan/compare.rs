@@ -145,8 +145,9 @@ fn host_of(base: Option<&Desired>, head: &Desired, host: Host<'_>) -> (Live, Las
             } else {
                 let LiveContainer { id, name, spec, .. } = container;
                 let stack = Some(base.stack.clone());
-                let other =
-                    OtherContainer { name, stack, origin: None, ports: spec.ports, binds: BTreeSet::new() };
+                let networks = spec.networks.into_keys().collect();
+                let (ports, binds) = (spec.ports, BTreeSet::new());
+                let other = OtherContainer { name, stack, origin: None, ports, binds, networks };
                 live.others.insert(id, other);
             }
         }
@@ -166,9 +167,9 @@ fn add_named_peers(live: &mut Live, sides: &[&Desired]) {
     let own: BTreeSet<ContainerName> = sides.iter().flat_map(|side| own_names(side)).collect();
     for name in names.collect::<BTreeSet<_>>().difference(&own) {
         let Some(id) = id("", name.as_str()) else { continue };
-        let (ports, binds) = (BTreeSet::new(), BTreeSet::new());
-        live.others
-            .insert(id, OtherContainer { name: name.clone(), stack: None, origin: None, ports, binds });
+        let (ports, binds, networks) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let name = name.clone();
+        live.others.insert(id, OtherContainer { name, stack: None, origin: None, ports, binds, networks });
     }
 }
 

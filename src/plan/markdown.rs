@@ -191,7 +191,7 @@ fn marked(line: &Line) -> String {
             let symbol = operation.symbol();
             match operation {
                 Operation::Create | Operation::Start => format!("+ {symbol} {text}"),
-                Operation::InPlace | Operation::Replace(_) | Operation::Revive(_) => {
+                Operation::InPlace | Operation::Recreate | Operation::Replace(_) | Operation::Revive(_) => {
                     format!("! {symbol} {text}")
                 }
                 Operation::Remove => format!("- {symbol} {text}"),

@@ -12,7 +12,7 @@ use crate::model::image::ImageRef;
 use crate::model::name::{
     ContainerId, ContainerName, DeployId, Instance, NetworkName, ServiceName, StackName, TierName,
 };
-use crate::model::spec::{Attachment, Resources, RestartPolicy};
+use crate::model::spec::{Attachment, NetworkSpec, Resources, RestartPolicy};
 use crate::model::update::Batches;
 
 pub mod adopt;
@@ -28,6 +28,7 @@ pub mod change;
 pub mod step;
 pub mod refusal;
 mod shared;
+mod recreate;
 mod drift;
 mod decide;
 mod order;
@@ -184,8 +185,10 @@ pub struct LastApplied {
 pub struct Checkpoint {
     /// The containers that the plan stops or changes.
     pub containers: Vec<Kept>,
-    /// Networks that the plan creates.
+    /// Networks that the plan creates where there was none.
     pub networks: Vec<NetworkName>,
+    /// Networks that the plan makes anew, as they were.
+    pub recreated: Vec<NetworkSpec>,
     /// New containers that the plan starts and whose services are not rolled back: once one of them has run, the deploy
     /// stays where it is when it fails.
     pub hold: BTreeSet<Instance>,

@@ -109,7 +109,7 @@ impl Section {
         for change in self.plan().into_iter().flat_map(|plan| &plan.changes) {
             counts[match change.operation {
                 Operation::Create => 0,
-                Operation::Replace(_) | Operation::Revive(_) => 1,
+                Operation::Recreate | Operation::Replace(_) | Operation::Revive(_) => 1,
                 Operation::InPlace | Operation::Start => 2,
                 Operation::Remove => 3,
                 Operation::Report => continue,

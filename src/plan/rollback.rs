@@ -6,6 +6,7 @@
 //! Where a service is not to be rolled back and its new container has run, what the deploy reached stays, and only what
 //! it left half done returns.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assemble;
@@ -18,6 +19,7 @@ use crate::model::name::{ContainerId, Instance, NetworkName};
 use crate::model::spec::Peer;
 
 mod give_back;
+mod networks;
 
 /// The way of a deploy that has failed or was cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +109,9 @@ pub fn rollback(open: &OpenDeploy, live: &Live, files: &str) -> Plan {
 /// The return of everything but what was `reached`.
 fn back(open: &OpenDeploy, live: &Live, files: &str, reached: &BTreeMap<Instance, ContainerId>) -> Plan {
     let mut way = Back::default();
+    // Where something stays that the deploy has reached, so do the networks that it is attached to.
+    let as_left = if reached.is_empty() { way.remake_networks(open, live) } else { Cow::Borrowed(live) };
+    let live = &*as_left;
     let returning: Vec<Kept> = open
         .checkpoint
         .containers
@@ -169,6 +174,8 @@ struct Back {
     left: BTreeMap<(ContainerId, NetworkName), usize>,
     /// The steps after which all fixed addresses are free.
     freed: Vec<usize>,
+    /// Networks that the way back makes anew, as they were.
+    remade: BTreeSet<NetworkName>,
 }
 
 fn is_kept(container: &LiveContainer, open: &OpenDeploy) -> bool {

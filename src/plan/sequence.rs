@@ -19,6 +19,7 @@ use crate::model::update::{RollbackConfig, UpdateOrder};
 mod finish;
 mod mend;
 mod prepare;
+mod recreate;
 pub(super) mod take_over;
 
 /// The steps for the containers of a stack, not sorted yet.

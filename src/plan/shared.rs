@@ -18,20 +18,33 @@ use differences::{network_differences, volume_differences};
 
 /// What is to be done about networks and volumes before any container is touched.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct Shared<'a> {
     pub(super) changes: Vec<Change>,
     pub(super) steps: Vec<Step>,
     pub(super) refusals: Vec<Refusal>,
     pub(super) notes: Vec<String>,
     pub(super) unchanged: Vec<Unchanged>,
-    /// Networks that the plan creates.
+    /// Networks that the plan creates where there is none.
     pub(super) created: Vec<NetworkName>,
+    /// Networks that the plan makes anew.
+    pub(super) recreated: Vec<Recreated<'a>>,
 }
 
-pub(super) fn decide(desired: &Desired, live: &Live) -> Shared {
+/// A network that can't be changed while it is there.
+#[derive(Debug)]
+pub(super) struct Recreated<'a> {
+    /// Its key in the manifests.
+    pub(super) key: &'a NetworkKey,
+    /// What is live.
+    pub(super) old: &'a LiveNetwork,
+    /// What takes its place, with all labels.
+    pub(super) new: NetworkSpec,
+}
+
+pub(super) fn decide<'a>(desired: &'a Desired, live: &'a Live) -> Shared<'a> {
     let mut shared = Shared::default();
     for (key, spec) in &desired.networks {
-        network(&mut shared, key, spec, &desired.stack, live);
+        network(&mut shared, (key, spec), &desired.stack, live);
     }
     for (key, spec) in &desired.volumes {
         volume(&mut shared, key, spec, &desired.stack, live);
@@ -49,7 +62,18 @@ pub(super) fn decide(desired: &Desired, live: &Live) -> Shared {
 
 const OBJECTS: Turn = Turn { phase: Phase::Objects, wave: 0 };
 
-fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &StackName, live: &Live) {
+fn network<'a>(
+    shared: &mut Shared<'a>,
+    (key, spec): (&'a NetworkKey, &NetworkSpec),
+    stack: &StackName,
+    live: &'a Live,
+) {
+    let labeled = || {
+        let mut spec = spec.clone();
+        spec.labels.extend(label::of_network(stack, key.as_str()));
+        spec.labels.extend(label::of_declared(declared(&spec)));
+        spec
+    };
     let found: Vec<&LiveNetwork> =
         live.networks.values().filter(|network| network.spec.name == spec.name).collect();
     match (found.as_slice(), spec.external) {
@@ -59,9 +83,7 @@ fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &St
             format!("create it with `docker network create {}`, or drop `external`", spec.name),
         )),
         ([], false) => {
-            let mut spec = spec.clone();
-            spec.labels.extend(label::of_network(stack, key.as_str()));
-            spec.labels.extend(label::of_declared(declared(&spec)));
+            let spec = labeled();
             shared.created.push(spec.name.clone());
             shared.changes.push(created(Kind::Network, key.as_str()));
             shared.steps.push(Step { turn: OBJECTS, after: Vec::new(), action: Action::CreateNetwork(spec) });
@@ -71,7 +93,10 @@ fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &St
             if fields.is_empty() {
                 shared.unchanged.push(unchanged(Kind::Network, key.as_str()));
             } else {
-                shared.refusals.push(unchangeable("network", key.as_str(), &fields));
+                let operation = Operation::Recreate;
+                let change = created(Kind::Network, key.as_str());
+                shared.changes.push(Change { operation, reason: Reason::Differs, fields, ..change });
+                shared.recreated.push(Recreated { key, old: network, new: labeled() });
             }
         }
         ([network], false) => {
@@ -84,7 +109,7 @@ fn network(shared: &mut Shared, key: &NetworkKey, spec: &NetworkSpec, stack: &St
     }
 }
 
-fn volume(shared: &mut Shared, key: &VolumeKey, spec: &VolumeSpec, stack: &StackName, live: &Live) {
+fn volume(shared: &mut Shared<'_>, key: &VolumeKey, spec: &VolumeSpec, stack: &StackName, live: &Live) {
     match (live.volumes.get(&spec.name), spec.external) {
         (Some(_), true) => shared.unchanged.push(unchanged(Kind::Volume, key.as_str())),
         (None, true) => shared.refusals.push(Refusal::new(
@@ -102,7 +127,7 @@ fn volume(shared: &mut Shared, key: &VolumeKey, spec: &VolumeSpec, stack: &Stack
             if fields.is_empty() {
                 shared.unchanged.push(unchanged(Kind::Volume, key.as_str()));
             } else {
-                shared.refusals.push(unchangeable("volume", key.as_str(), &fields));
+                shared.refusals.push(unchangeable(key.as_str(), &fields));
             }
         }
         (Some(volume), false) => {
@@ -144,18 +169,13 @@ fn not_ours(kind: &str, name: &str, owner: Option<&StackName>) -> Refusal {
     )
 }
 
-fn unchangeable(kind: &str, key: &str, fields: &[FieldChange]) -> Refusal {
+fn unchangeable(key: &str, fields: &[FieldChange]) -> Refusal {
     let shown =
         |value: &Option<FieldValue>| value.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string);
     let fields: Vec<String> = fields
         .iter()
         .map(|field| format!("{} {} → {}", field.path, shown(&field.before), shown(&field.after)))
         .collect();
-    let hint = match kind {
-        "volume" => {
-            "Docker can't change a volume, and making it anew would lose its data: declare a new volume beside it and copy the data"
-        }
-        _ => "Docker can't change a network: declare a new one under another key and move the services to it",
-    };
-    Refusal::new(format!("{kind} `{key}` differs from what is live: {}", fields.join(", ")), hint)
+    let hint = "Docker can't change a volume, and making it anew would lose its data: declare a new volume beside it and copy the data";
+    Refusal::new(format!("volume `{key}` differs from what is live: {}", fields.join(", ")), hint)
 }

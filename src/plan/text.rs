@@ -75,7 +75,9 @@ fn write(text: &mut String, line: &Line, layout: Layout) {
 fn colour(operation: Operation) -> Style {
     of(match operation {
         Operation::Create | Operation::Start => AnsiColor::Green,
-        Operation::InPlace | Operation::Replace(_) | Operation::Revive(_) => AnsiColor::Yellow,
+        Operation::InPlace | Operation::Recreate | Operation::Replace(_) | Operation::Revive(_) => {
+            AnsiColor::Yellow
+        }
         Operation::Remove => AnsiColor::Red,
         Operation::Report => AnsiColor::Cyan,
     })

@@ -6,6 +6,7 @@ mod failures;
 mod grants;
 mod holds;
 mod live;
+mod networks;
 mod images;
 mod strategies;
 mod sweep;

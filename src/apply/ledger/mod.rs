@@ -28,6 +28,7 @@ pub mod memory;
 pub mod watch;
 mod id;
 mod record;
+mod network_record;
 mod schema;
 
 pub use id::new_deploy_id;

@@ -17,11 +17,14 @@ use crate::plan::change::Change;
 use crate::plan::{Checkpoint, Kept};
 
 use super::history::ChangeLine;
+use super::network_record::{NetworkRecord, of_network, to_network};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CheckpointRecord {
     containers: Vec<KeptRecord>,
     networks: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recreated: Vec<NetworkRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hold: Vec<InstanceRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -112,7 +115,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, rusqlite::Error
 }
 
 pub(super) fn of_checkpoint(checkpoint: &Checkpoint) -> CheckpointRecord {
-    let Checkpoint { containers, networks, hold, batches } = checkpoint;
+    let Checkpoint { containers, networks, recreated, hold, batches } = checkpoint;
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let of_batches =
         |(service, Batches { parallelism, delay, monitor }): (&ServiceName, &Batches)| BatchesRecord {
@@ -128,6 +131,7 @@ pub(super) fn of_checkpoint(checkpoint: &Checkpoint) -> CheckpointRecord {
     CheckpointRecord {
         containers: containers.iter().map(of_kept).collect(),
         networks: networks.iter().map(ToString::to_string).collect(),
+        recreated: recreated.iter().map(of_network).collect(),
         hold: hold.iter().map(of_instance).collect(),
         batches: batches.iter().map(of_batches).collect(),
     }
@@ -208,6 +212,7 @@ pub(super) fn to_checkpoint(json: &str) -> Result<Checkpoint, String> {
     let record: CheckpointRecord = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let containers = record.containers.iter().map(to_kept).collect::<Result<_, _>>();
     let networks = record.networks.iter().map(|name| name.parse()).collect::<Result<_, _>>();
+    let recreated = record.recreated.into_iter().map(to_network).collect::<Result<_, _>>()?;
     let to_instance =
         |record: &InstanceRecord| Ok(Instance { service: record.service.parse()?, number: record.number });
     let hold = record.hold.iter().map(to_instance).collect::<Result<_, _>>();
@@ -220,6 +225,7 @@ pub(super) fn to_checkpoint(json: &str) -> Result<Checkpoint, String> {
     Ok(Checkpoint {
         containers: containers.map_err(|error| error.to_string())?,
         networks: networks.map_err(|error: NameError| error.to_string())?,
+        recreated,
         hold: hold.map_err(|error: NameError| error.to_string())?,
         batches: batches.map_err(|error: NameError| error.to_string())?,
     })

@@ -11,7 +11,7 @@ use super::*;
 use crate::model::adopted::Adopted;
 use crate::model::desired::Revision;
 use crate::model::name::{ContainerId, Instance, StackName};
-use crate::model::spec::{Attachment, Resources, RestartPolicy};
+use crate::model::spec::{AddressPool, Attachment, NetworkSpec, Resources, RestartPolicy};
 use crate::model::update::{Batches, UpdateOrder};
 use crate::plan::change::{Change, Kind, Operation, Reason};
 use crate::plan::fields::{FieldValue, Fields};
@@ -97,6 +97,7 @@ fn plan(desired: &str) -> Plan {
             hold: BTreeSet::from([instance("app")]),
             containers: (0_u32..).zip(restarts).map(kept).collect(),
             networks: vec!["auren-dev_default".parse().unwrap()],
+            recreated: vec![recreated()],
             batches: BTreeMap::from([(
                 "app".parse().unwrap(),
                 Batches {
@@ -108,6 +109,28 @@ fn plan(desired: &str) -> Plan {
         },
         outcome: BTreeMap::new(),
         watch: BTreeMap::new(),
+    }
+}
+
+/// A network with something in every field.
+fn recreated() -> NetworkSpec {
+    NetworkSpec {
+        driver: Some("bridge".to_owned()),
+        options: [("a".to_owned(), "b".to_owned())].into(),
+        ipam_driver: Some("own".to_owned()),
+        ipam_options: [("c".to_owned(), "d".to_owned())].into(),
+        pools: vec![AddressPool {
+            subnet: "10.1.0.0/16".parse().unwrap(),
+            gateway: "10.1.0.1".parse().ok(),
+            ip_range: "10.1.2.0/24".parse().ok(),
+            reserved: [("router".to_owned(), "10.1.0.9".parse().unwrap())].into(),
+        }],
+        internal: true,
+        attachable: true,
+        ipv4: Some(false),
+        ipv6: true,
+        labels: [("e".to_owned(), "f".to_owned())].into(),
+        ..NetworkSpec::named("auren-dev_back".parse().unwrap())
     }
 }
 

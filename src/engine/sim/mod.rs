@@ -183,6 +183,7 @@ impl Engine for Sim {
                     origin: label::compose_origin(&container.labels),
                     ports: container.ports.clone(),
                     binds: container.binds(),
+                    networks: container.networks.keys().cloned().collect(),
                 },
             };
             Ok(sim.world().containers.values().map(listed).collect())

@@ -240,7 +240,8 @@ impl Back {
         live: &Live,
         mut after: Vec<usize>,
     ) -> Vec<usize> {
-        let Some(network) = named(name, live) else {
+        let remade = self.remade.contains(name).then_some(NetworkRef::New);
+        let Some(network) = named(name, live).or(remade) else {
             let text = format!("the network {name} is gone, so {} can't join it again", container.name);
             self.notes.push(text);
             return after;

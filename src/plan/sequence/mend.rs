@@ -55,7 +55,13 @@ impl Sequence<'_> {
             let group = format!("networks.{name}");
             changes.iter().any(|change| change.path.is_in(&group))
         };
-        for name in names.into_iter().filter(|name| differs(name)) {
+        // Whoever is attached to a network that is made anew is attached to that as it should be.
+        let is_remade = |name: &NetworkName| {
+            current.spec.networks.contains_key(name) && self.network(name) == NetworkRef::New
+        };
+        let names: Vec<&NetworkName> =
+            names.into_iter().filter(|name| differs(name) && !is_remade(name)).collect();
+        for name in names {
             let (wanted, found) = (spec.networks.get(name), current.spec.networks.get(name));
             let is_right = match (wanted, found) {
                 (Some(wanted), Some(found)) => attached::is_attached(wanted, found),
@@ -90,13 +96,14 @@ impl Sequence<'_> {
     /// Keeps how a container is attached, too. Its hardware addresses can't be given back, so none is touched where
     /// one was declared.
     pub(super) fn keep_attached(&mut self, instance: &Instance, container: &LiveContainer, wave: u16) {
-        if self.checkpoint.containers.last().is_none_or(|kept| kept.container != container.id) {
+        if !self.checkpoint.containers.iter().any(|kept| kept.container == container.id) {
             self.keep(instance, container, wave);
         }
         let without_mac = |(name, attachment): (&NetworkName, &Attachment)| {
             (name.clone(), Attachment { mac: None, ..attachment.clone() })
         };
-        if let Some(kept) = self.checkpoint.containers.last_mut() {
+        let mut kept = self.checkpoint.containers.iter_mut();
+        if let Some(kept) = kept.find(|kept| kept.container == container.id) {
             kept.networks = Some(container.spec.networks.iter().map(without_mac).collect());
         }
     }

@@ -1,4 +1,5 @@
-//! The same for networks and volumes. Docker changes neither, so that another value is refused, by the name of the field.
+//! The same for networks and volumes. Docker changes neither: a network is made anew for another value, and a volume
+//! refused, by the name of the field.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,6 +24,11 @@ const fn row(kind: &'static str, field: &'static str, one: &'static str, two: &'
 
 impl Row {
     /// Whether it is to be noticed that a network is no longer told this.
+    /// Whether such a network can be made on every host.
+    fn is_made(&self) -> bool {
+        self.kind == "network" && !["driver", "ipam.driver"].contains(&self.field)
+    }
+
     fn is_lost(&self) -> bool {
         let plain = ["driver", "enable_ipv4", "enable_ipv6", "ipam.driver", "ipam.config.0.subnet"];
         self.kind == "network" && !plain.contains(&self.field)
@@ -82,7 +88,7 @@ fn manifest(stage: &Stage, rows: &[&Row], subnets: &[String], value: fn(&Row) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_value_of_a_network_or_volume_is_refused_by_the_name_of_its_field() {
+async fn another_value_of_a_network_or_volume_is_told_by_the_name_of_its_field() {
     let Some(stage) = Stage::new().await else { return };
     let api = super::stage::api(&stage).await;
     let rows: Vec<&Row> = ROWS.iter().filter(|row| api >= row.needs_api).collect();
@@ -90,35 +96,58 @@ async fn another_value_of_a_network_or_volume_is_refused_by_the_name_of_its_fiel
     let write = |value: fn(&Row) -> &'static str| {
         fs::write(stage.path().join("compose.yaml"), manifest(&stage, &rows, &subnets, value)).unwrap();
     };
+    let named = || {
+        let plan = stage.run("-f compose.yaml --json plan").ends_with(0).json();
+        super::named(&plan)
+    };
     write(|row| row.one);
     stage.apply().ends_with(0);
     stage.apply().ends_with(0).says("nothing to do");
     let folder = stage.path().join("state");
     fs::rename(&folder, stage.path().join("aside")).unwrap();
-    let plan = stage.run("-f compose.yaml --json plan").ends_with(0).json();
-    assert!(super::named(&plan).is_empty(), "nothing but the host is needed to compare: {plan:#}");
+    assert!(named().is_empty(), "nothing but the host is needed to compare: {:#?}", named());
     fs::rename(stage.path().join("aside"), &folder).unwrap();
 
-    write(|row| row.two);
+    write(|row| if row.kind == "volume" { row.two } else { row.one });
     let refused = stage.run("-f compose.yaml plan").ends_with(1).stderr;
     let mut faults = Vec::new();
+    for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.kind == "volume") {
+        let said = refused.lines().find(|line| line.contains(&format!("volume `o{number}` differs")));
+        let fields = said.and_then(|line| line.split_once("is live: ")).map_or("", |(_, fields)| fields);
+        if !fields.starts_with(&format!("{} ", row.field)) || fields.contains(", ") {
+            faults.push(format!("`{}` of a volume: {said:?}", row.field));
+        }
+    }
+    // What a network was told and no longer is: the daemon can't tell it from what it chose itself.
+    write(|row| if row.is_lost() { "IPAM" } else { row.one });
+    let found = named();
     for (number, row) in rows.iter().enumerate() {
-        let said = refused.lines().find(|line| line.contains(&format!("{} `o{number}` differs", row.kind)));
-        let named = said.and_then(|line| line.split_once("is live: ")).map_or("", |(_, fields)| fields);
-        if !named.starts_with(&format!("{} ", row.field)) || named.contains(", ") {
-            faults.push(format!("`{}` of a {}: {said:?}", row.field, row.kind));
+        let fields =
+            found.get(&format!("o{number}")).map(|(_, fields)| fields.as_slice()).unwrap_or_default();
+        if fields.iter().any(|(field, _)| field == row.field) != row.is_lost() {
+            faults.push(format!("`{}` no longer said: {fields:?}", row.field));
+        }
+    }
+    write(|row| if row.kind == "network" { row.two } else { row.one });
+    let found = named();
+    for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.kind == "network") {
+        let expected = ("re-create".to_owned(), vec![(row.field.to_owned(), "git".to_owned())]);
+        let found = found.get(&format!("o{number}"));
+        if found != Some(&expected) {
+            faults.push(format!("`{}` of a network: {found:?}", row.field));
         }
     }
     assert!(faults.is_empty(), "{}\n{refused}", faults.join("\n"));
 
-    // What a network was told and no longer is: the daemon can't tell it from what it chose itself.
-    write(|row| if row.is_lost() { "IPAM" } else { row.one });
-    let refused = stage.run("-f compose.yaml plan").ends_with(1).stderr;
-    for (number, row) in rows.iter().enumerate() {
-        let object = format!("{} `o{number}` differs from what is live: ", row.kind);
-        let named = refused.lines().any(|line| line.contains(&object) && line.contains(row.field));
-        assert_eq!(named, row.is_lost(), "`{}`\n{refused}", row.field);
-    }
+    // Nobody is restarted for it.
+    let ids = async || {
+        stage.containers().await.into_iter().map(|of| (of.id, of.state.started_at)).collect::<Vec<_>>()
+    };
+    let before = ids().await;
+    write(|row| if row.is_made() { row.two } else { row.one });
+    stage.apply().ends_with(0);
+    stage.apply().ends_with(0).says("nothing to do");
+    assert_eq!(ids().await, before);
     tell(&format!("{} fields of networks and volumes", rows.len()));
 }
 

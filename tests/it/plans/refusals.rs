@@ -38,6 +38,7 @@ fn what_is_not_ours_is_not_touched() {
             origin: None,
             ports: ports.iter().map(|number| port(*number)).collect(),
             binds: BTreeSet::new(),
+            networks: BTreeSet::new(),
         };
         paper.live.others.insert(id.parse().unwrap(), summary);
     };
@@ -87,21 +88,55 @@ fn with_objects() -> Desired {
 }
 
 #[test]
-fn trap_57_and_72_a_network_or_volume_that_differs_is_refused_field_by_field() {
+fn trap_57_a_network_that_differs_is_made_anew_for_the_fields_that_are_named() {
     let mut wanted = with_objects();
-    let paper = deployed(&wanted);
+    let mut paper = deployed(&wanted);
+    paper.live.server.api_version = "1.48".to_owned();
     assert!(planned(&paper, &wanted).is_empty());
-    let network = wanted.networks.values_mut().next().unwrap();
+    let network = network_of(&mut wanted);
     network.labels = [("team".to_owned(), "b".to_owned())].into();
     network.ipam_options.clear();
     network.internal = true;
     network.ipv4 = Some(false);
     network.pools[0].gateway = "172.30.0.1".parse().ok();
     network.pools[0].reserved.clear();
+    let plan = planned(&paper, &wanted);
+    insta::assert_snapshot!(text(&plan));
+    paper.carry_out(&plan, usize::MAX);
+    assert!(planned(&paper, &wanted).is_empty());
+}
+
+#[test]
+fn a_network_is_not_made_anew_while_others_need_it() {
+    let mut wanted = with_objects();
+    let mut paper = deployed(&wanted);
+    let other = OtherContainer {
+        name: "somebody".parse().unwrap(),
+        stack: None,
+        origin: None,
+        ports: BTreeSet::new(),
+        binds: BTreeSet::new(),
+        networks: ["auren-net".parse().unwrap()].into(),
+    };
+    paper.live.others.insert("aa".parse().unwrap(), other);
+    network_of(&mut wanted).internal = true;
+    insta::assert_snapshot!(refused(&paper, &wanted), @"
+    network `net` must be made anew, and others are attached to it: somebody
+    hint: detach them with `docker network disconnect auren-net CONTAINER`, or move them to another network
+    ");
+}
+
+#[test]
+fn trap_72_a_volume_that_differs_is_refused_field_by_field() {
+    let mut wanted = with_objects();
+    let paper = deployed(&wanted);
     let volume = wanted.volumes.values_mut().next().unwrap();
     volume.options.insert("o".to_owned(), "addr=10.0.0.1".to_owned());
     volume.labels.insert("team".to_owned(), "b".to_owned());
-    insta::assert_snapshot!(refused(&paper, &wanted));
+    insta::assert_snapshot!(refused(&paper, &wanted), @"
+    volume `data` differs from what is live: driver_opts.o (none) → addr=10.0.0.1, labels.team (none) → b
+    hint: Docker can't change a volume, and making it anew would lose its data: declare a new volume beside it and copy the data
+    ");
 }
 
 #[test]
@@ -120,17 +155,18 @@ fn what_is_no_longer_said_of_a_network_is_a_difference() {
     let network = network_of(&mut wanted);
     (network.driver, network.ipv4, network.pools[0].gateway) = (None, None, None);
     network.options.clear();
-    let said = refused(&paper, &wanted);
-    for field in [
-        "driver macvlan → bridge",
-        "driver_opts.parent eth0 → (none)",
-        "ipam.config.0.gateway 172.30.0.1 → (none)",
+    let said = text(&planned(&paper, &wanted));
+    for [field, from, to] in [
+        ["driver", "macvlan", "bridge"],
+        ["driver_opts.parent", "eth0", "(none)"],
+        ["ipam.config.0.gateway", "172.30.0.1", "(none)"],
     ] {
-        assert!(said.contains(field), "{field}: {said}");
+        let tells = |line: &str| line.contains(field) && line.contains(&format!("{from} → {to}"));
+        assert!(said.lines().any(tells), "{field}: {said}");
     }
     assert!(!said.contains("enable_ipv4"), "{said}");
     network_of(&mut wanted).pools.clear();
-    assert!(refused(&paper, &wanted).contains("ipam.config.0.subnet 172.30.0.0/16 → (none)"));
+    assert!(text(&planned(&paper, &wanted)).contains("172.30.0.0/16 → (none)"));
     // Of one that others made, or an earlier release, nobody knows what was declared.
     let live = paper.live.networks.values_mut().next().unwrap();
     live.spec.labels.retain(|name, _| !name.starts_with("evenkeel.declared."));

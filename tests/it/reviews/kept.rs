@@ -36,6 +36,7 @@ fn the_id_depends_on_nothing_else_on_the_host() {
         origin: None,
         ports: BTreeSet::new(),
         binds: BTreeSet::new(),
+        networks: BTreeSet::new(),
     };
     paper.live.others.insert("ee".parse().unwrap(), other);
     let network = NetworkSpec::named("foreign".parse().unwrap());

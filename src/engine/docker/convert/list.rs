@@ -40,9 +40,12 @@ pub(in crate::engine::docker) fn listed(summary: ContainerSummary) -> Result<Lis
         point.source.filter(|_| point.typ.as_deref().is_none_or(|kind| kind == "bind"))
     };
     let binds = summary.mounts.into_iter().flatten().filter_map(bound).collect();
+    let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    // A name that we could not write is that of no network of ours.
+    let networks = networks.into_keys().filter_map(|name| name.parse().ok()).collect();
     let origin = label::compose_origin(&labels);
     Ok(ListedContainer {
         id,
-        summary: OtherContainer { name, stack, origin, ports: ports::held(ports), binds },
+        summary: OtherContainer { name, stack, origin, ports: ports::held(ports), binds, networks },
     })
 }

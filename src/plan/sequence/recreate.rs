@@ -1,0 +1,83 @@
+//! Networks that are made anew: everybody leaves, and joins again without a restart.
+
+use super::super::decide::{Decisions, Verdict};
+use super::super::shared::Recreated;
+use super::super::step::{Action, NetworkRef, Phase, Target};
+use super::Sequence;
+use crate::model::live::LiveContainer;
+use crate::model::spec::Attachment;
+
+impl Sequence<'_> {
+    /// Adds the steps for `networks`, after those of all containers: what they keep is completed here.
+    pub(in super::super) fn recreate(&mut self, networks: &[Recreated<'_>], decisions: &Decisions<'_>) {
+        for network in networks {
+            let (name, old) = (&network.old.spec.name, &network.old.id);
+            let live = self.live;
+            let attached = live.containers.values().filter(|of| of.spec.networks.contains_key(name));
+            let attached: Vec<&LiveContainer> = attached.collect();
+            let mut left = Vec::new();
+            for container in &attached {
+                let wave = self.wave_of(container);
+                self.keep_attached(&container.instance, container, wave);
+                let action = Action::Disconnect {
+                    container: Target::Existing(container.id.clone()),
+                    name: name.clone(),
+                    network: NetworkRef::Existing(old.clone()),
+                };
+                left.push(self.add(Phase::Objects, 0, Vec::new(), action));
+            }
+            let removed = self.add(Phase::Objects, 0, left, Action::RemoveNetwork(old.clone()));
+            let made = self.add(Phase::Objects, 0, vec![removed], Action::CreateNetwork(network.new.clone()));
+            let joins = attached.iter().filter_map(|container| {
+                let attachment = attachment(container, network, decisions)?;
+                Some((Target::Existing(container.id.clone()), attachment))
+            });
+            // Who has an address of its own comes first, so that it isn't given to somebody else.
+            let (fixed, others): (Vec<_>, Vec<_>) = joins.partition(|(_, attachment)| is_fixed(attachment));
+            let mut after = vec![made];
+            for batch in [fixed, others] {
+                let joined: Vec<usize> = batch
+                    .into_iter()
+                    .map(|(container, attachment)| {
+                        let (name, network) = (name.clone(), NetworkRef::New);
+                        let action = Action::Connect { container, name, network, attachment };
+                        self.add(Phase::Objects, 0, after.clone(), action)
+                    })
+                    .collect();
+                after.extend(joined);
+            }
+        }
+    }
+
+    fn wave_of(&self, container: &LiveContainer) -> u16 {
+        let service = self.desired.services.get(&container.instance.service);
+        let rank = service.map(|service| self.desired.tier_rank(&service.tier) + 1);
+        rank.and_then(|rank| u16::try_from(rank).ok()).unwrap_or_else(|| self.wave_after_tiers())
+    }
+}
+
+/// How a container joins the new network: as it is wanted to, if it stays; else as it was attached to the old one. Absent
+/// where it doesn't join again.
+fn attachment(
+    container: &LiveContainer,
+    network: &Recreated<'_>,
+    decisions: &Decisions<'_>,
+) -> Option<Attachment> {
+    let name = &network.new.name;
+    let stays = decisions.wanted.iter().find(|decision| {
+        decision.current.is_some_and(|current| current.id == container.id)
+            && matches!(decision.verdict, Verdict::Keep | Verdict::Mend { .. })
+    });
+    if let Some(decision) = stays {
+        return decision.spec.networks.get(name).cloned();
+    }
+    let mut attachment = Attachment { mac: None, ..container.spec.networks.get(name)?.clone() };
+    if network.old.spec.pools != network.new.pools {
+        (attachment.ipv4, attachment.ipv6) = (None, None);
+    }
+    Some(attachment)
+}
+
+fn is_fixed(attachment: &Attachment) -> bool {
+    attachment.ipv4.is_some() || attachment.ipv6.is_some()
+}

@@ -1,0 +1,192 @@
+//! A network that Docker can't change is made anew: nobody restarts, everybody is attached as before, and whatever goes
+//! wrong on the way, nothing is lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use evenkeel::apply::Outcome;
+use evenkeel::apply::recover::Recovered;
+use evenkeel::engine::sim::{Behaviour, Fault, SimImage, Verb};
+use evenkeel::model::desired::Desired;
+use evenkeel::model::live::Live;
+use evenkeel::model::name::{ContainerName, NetworkName};
+use evenkeel::model::spec::{Attachment, NetworkSpec};
+
+use super::bench::{Bench, stack, stack_with};
+use super::sweep::{CALLS_MAX, strike};
+
+const NET: &str = "auren-dev_default";
+
+fn net() -> NetworkName {
+    NET.parse().unwrap()
+}
+
+/// The stack with everybody on one network, which has this option.
+fn stack_on(option: &str, image: &str) -> Desired {
+    let mut desired = stack_with(image);
+    let network = desired.networks.values_mut().next().unwrap();
+    network.options.insert("com.docker.network.bridge.enable_icc".to_owned(), option.to_owned());
+    for service in desired.services.values_mut() {
+        let aliases = [service.name.to_string()].into();
+        service.spec.networks.insert(net(), Attachment { aliases, ..Attachment::default() });
+    }
+    desired
+}
+
+/// The networks and how each container is attached, by name; whatever runs must be attached to one that is there.
+fn attached(live: &Live) -> (Vec<NetworkSpec>, BTreeMap<ContainerName, Attachment>) {
+    let networks = live.networks.values().map(|network| network.spec.clone()).collect();
+    let of = |container: &evenkeel::model::live::LiveContainer| {
+        let id = &container.endpoints[&net()];
+        assert!(live.networks.contains_key(id), "{} is attached to a network that is gone", container.name);
+        (container.name.clone(), container.spec.networks[&net()].clone())
+    };
+    (networks, live.containers.values().map(of).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_restarts_and_everybody_is_attached_as_before() {
+    let bench = Bench::with(&stack_on("true", "app:1")).await;
+    let (before, (_, attachments)) =
+        (bench.serving().await, attached(&bench.live(&stack_on("true", "app:1")).await));
+    let desired = stack_on("false", "app:1");
+    bench.host.forget_calls();
+    let outcome = bench.deploy(&desired).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    assert_eq!(bench.serving().await, before);
+    let (networks, now) = attached(&bench.live(&desired).await);
+    assert_eq!(now, attachments);
+    assert_eq!(networks[0].options["com.docker.network.bridge.enable_icc"], "false");
+    let restarts = bench.host.writing_calls().into_iter().map(|call| call.to_string());
+    let restarts: Vec<_> = restarts.filter(|call| call.starts_with("st")).collect();
+    assert_eq!(restarts, Vec::<String>::new());
+    assert!(bench.plan(&desired).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_is_kept_can_still_return() {
+    let bench = Bench::with(&stack_on("true", "app:1")).await;
+    let first = bench.serving().await;
+    let outcome = bench.deploy(&stack_on("false", "app:2")).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    let outcome = bench.deploy(&stack_on("false", "app:1")).await;
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    assert_eq!(bench.serving().await, first, "revived, on the new network");
+    attached(&bench.live(&stack_on("false", "app:1")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_that_fails_brings_the_network_back_as_it_was() {
+    let before = stack_on("true", "app:1");
+    let bench = Bench::with(&before).await;
+    let (serving, was) = (bench.serving().await, attached(&bench.live(&before).await));
+    let crashes = Behaviour { exits: Some((Duration::ZERO, 3)), ..Behaviour::default() };
+    let image = "app:broken".parse().unwrap();
+    bench.host.add_image(&image, SimImage::of("app:broken").that(crashes));
+    let outcome = bench.deploy(&stack_on("false", "app:broken")).await;
+    assert!(matches!(outcome, Outcome::RolledBack { .. }), "{outcome:?}");
+    assert_eq!(bench.serving().await, serving);
+    assert_eq!(attached(&bench.live(&before).await), was);
+    assert!(bench.plan(&before).await.is_empty());
+}
+
+/// Strikes call after call until a deploy ends without being struck.
+async fn sweep(fault: Fault, killed: bool) -> usize {
+    let (before, desired) = (stack_on("true", "app:1"), stack_on("false", "app:2"));
+    for at in 0..CALLS_MAX {
+        let bench = Bench::with(&before).await;
+        let serving = bench.serving().await;
+        let plan = bench.plan(&desired).await;
+        bench.host.forget_calls();
+        let struck = strike(&bench.host, at, (fault, false));
+        let outcome = if killed {
+            tokio::select! {
+                biased;
+                () = struck.notified() => None,
+                outcome = bench.carry_out(&plan, &desired) => Some(outcome),
+            }
+        } else {
+            Some(bench.carry_out(&plan, &desired).await)
+        };
+        let calls = bench.host.calls();
+        bench.host.without_faults();
+        let context = format!("{fault:?} at call {at} ({:?}), killed: {killed}: {outcome:?}", calls.get(at));
+        let recovered = bench.recover().await;
+        assert!(!matches!(recovered, Some(Recovered::BackFailed { .. })), "{context}: {recovered:?}");
+        let now = bench.serving().await;
+        assert_eq!(now.keys().collect::<Vec<_>>(), ["app", "db", "proxy"], "{context}");
+        assert_eq!((&now["db"], &now["proxy"]), (&serving["db"], &serving["proxy"]), "{context}");
+        let live = bench.live(&desired).await;
+        assert_eq!(live.networks.len(), 1, "{context}");
+        let (_, attachments) = attached(&live);
+        let aliases = |name: &str| {
+            let name: ContainerName = format!("auren-dev-{name}-1").parse().unwrap();
+            attachments.get(&name).map(|attachment| attachment.aliases.contains(name.as_str()))
+        };
+        assert!(aliases("db").is_some() && aliases("proxy").is_some(), "{context}: {attachments:?}");
+        let outcome_now = bench.deploy(&desired).await;
+        assert!(
+            matches!(outcome_now, Outcome::Applied(_) | Outcome::Unchanged),
+            "{context}: {outcome_now:?}"
+        );
+        bench.assert_at(&desired).await;
+        assert!(bench.ledger.open_deploy(&stack()).unwrap().is_none(), "{context}");
+        assert!(bench.plan(&desired).await.is_empty(), "{context}");
+        if outcome.is_some() && calls.len() <= at {
+            return at;
+        }
+    }
+    panic!("a deploy makes more than {CALLS_MAX} calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_call_may_fail_hang_or_lose_its_reply_and_the_controller_be_killed() {
+    for fault in [Fault::Error, Fault::Hang, Fault::DoneButReplyLost] {
+        assert!(sweep(fault, false).await > 15, "{fault:?}");
+    }
+    for fault in [Fault::Hang, Fault::DoneButReplyLost] {
+        assert!(sweep(fault, true).await > 15, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_way_back_of_a_network_may_be_killed_at_any_call() {
+    let (before, desired) = (stack_on("true", "app:1"), stack_on("false", "app:2"));
+    for at in 0..CALLS_MAX {
+        let bench = Bench::with(&before).await;
+        let (serving, was) = (bench.serving().await, attached(&bench.live(&before).await));
+        let plan = bench.plan(&desired).await;
+        bench.host.forget_calls();
+        // Right after the network was removed.
+        let removed = |call: &evenkeel::engine::sim::Call| call.verb == Verb::RemoveNetwork;
+        let notify = std::sync::Arc::new(tokio::sync::Notify::new());
+        let heard = std::sync::Arc::clone(&notify);
+        bench.host.on_call(Box::new(move |call| {
+            if removed(call) {
+                heard.notify_one();
+                return Fault::DoneButReplyLost;
+            }
+            Fault::None
+        }));
+        tokio::select! {
+            biased;
+            () = notify.notified() => {}
+            outcome = bench.carry_out(&plan, &desired) => panic!("not killed: {outcome:?}"),
+        }
+        let struck = strike(&bench.host, at, (Fault::DoneButReplyLost, false));
+        let was_killed = tokio::select! {
+            biased;
+            () = struck.notified() => true,
+            _ = bench.recover() => false,
+        };
+        bench.host.without_faults();
+        bench.recover().await;
+        assert_eq!(bench.serving().await, serving, "killed at call {at} of the way back");
+        assert_eq!(attached(&bench.live(&before).await), was, "killed at call {at} of the way back");
+        assert!(bench.plan(&before).await.is_empty());
+        if !was_killed {
+            return;
+        }
+    }
+    panic!("a way back makes more than {CALLS_MAX} calls");
+}
