@@ -108,7 +108,7 @@ fn tell((file, wish): (&Path, &Wish), draft: &Draft, compose: &Written, output: 
             output.say(&format!("  {name}  {}", variable.found));
         }
         output.say(
-            "give them in a `.env` beside the file, or in a repository with `variables: {NAME: {from: host}}` in \\
+            "give them in a `.env` beside the file, or in a repository with `variables: {NAME: {from: host}}` in \
              environment.yaml; `docker inspect` shows them",
         );
     }

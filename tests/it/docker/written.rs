@@ -218,6 +218,7 @@ async fn containers_made_by_hand_are_written_down_and_adopted_without_a_restart(
     let ran = hand.evenkeel(&format!("adopt --write compose.yaml {names}"), &[]).ends_with(0);
     let stderr = ran.stderr.clone();
     ran.says("  DB_PASSWORD  ").says("environment.DB_PASSWORD").says("next:").says("-f compose.yaml adopt");
+    assert!(stderr.contains(" in environment.yaml; `docker inspect` shows them"), "{stderr}");
     let text = fs::read_to_string(hand.stage.path().join("compose.yaml")).unwrap();
     assert!(!text.contains(SECRET) && text.contains("DB_PASSWORD: ${DB_PASSWORD:?}\n"), "{text}");
     hand.evenkeel(&format!("adopt --write compose.yaml {names}"), &[]).ends_with(1).says("is there already");
