@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::change::Kind;
 use super::decide::{Decision, Decisions};
 use super::refusal::Refusal;
-use super::shared::Recreated;
+use super::requires;
+use super::shared::{Recreated, unchangeable};
 use crate::model::label;
-use crate::model::live::{Live, Status};
+use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{NetworkName, StackName};
 use crate::model::spec::NetworkSpec;
 
@@ -55,8 +57,22 @@ pub(super) fn hindrances(
 }
 
 fn hindrances_of(network: &Recreated<'_>, decisions: &Decisions<'_>, live: &Live) -> Vec<Refusal> {
-    let Recreated { key, old, new: _ } = network;
+    let Recreated { key, old, new: _, fields } = network;
     let name = &old.spec.name;
+    if requires::ties_to_first_network(&live.server) {
+        let is_tied =
+            |container: &LiveContainer| container.spec.networks.get(name).is_some_and(|of| of.first);
+        let tied = live.containers.values().filter(|container| is_tied(container));
+        let tied: Vec<&str> = tied.map(|container| container.name.as_str()).collect();
+        if !tied.is_empty() {
+            let hint = format!(
+                "from Docker 25 on a container can't outlive the first network that it joined, and none of these could \
+                 return: {}; declare a new network under another key and move the services to it",
+                tied.join(", ")
+            );
+            return vec![unchangeable((Kind::Network, key.as_str()), fields, hint)];
+        }
+    }
     let others = live.others.values().filter(|other| other.networks.contains(name));
     let others: Vec<&str> = others.map(|other| other.name.as_str()).collect();
     let mut found = Vec::new();

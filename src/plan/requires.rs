@@ -45,6 +45,12 @@ pub(super) fn unmet(desired: &Desired, server: &Server) -> Vec<Refusal> {
         .collect()
 }
 
+/// Whether the engine keeps the id of the first network that a container joined, so that the container can neither start nor
+/// join anything once that network is gone. Releases before 25 keep its name.
+pub(super) fn ties_to_first_network(server: &Server) -> bool {
+    version(&server.api_version).is_none_or(|api| api >= DOCKER_25.0)
+}
+
 fn version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))

@@ -39,6 +39,8 @@ pub(super) struct Recreated<'a> {
     pub(super) old: &'a LiveNetwork,
     /// What takes its place, with all labels.
     pub(super) new: NetworkSpec,
+    /// What differs.
+    pub(super) fields: Vec<FieldChange>,
 }
 
 pub(super) fn decide<'a>(desired: &'a Desired, live: &'a Live) -> Shared<'a> {
@@ -95,8 +97,13 @@ fn network<'a>(
             } else {
                 let operation = Operation::Recreate;
                 let change = created(Kind::Network, key.as_str());
+                shared.recreated.push(Recreated {
+                    key,
+                    old: network,
+                    new: labeled(),
+                    fields: fields.clone(),
+                });
                 shared.changes.push(Change { operation, reason: Reason::Differs, fields, ..change });
-                shared.recreated.push(Recreated { key, old: network, new: labeled() });
             }
         }
         ([network], false) => {
@@ -127,7 +134,8 @@ fn volume(shared: &mut Shared<'_>, key: &VolumeKey, spec: &VolumeSpec, stack: &S
             if fields.is_empty() {
                 shared.unchanged.push(unchanged(Kind::Volume, key.as_str()));
             } else {
-                shared.refusals.push(unchangeable(key.as_str(), &fields));
+                let hint = "Docker can't change a volume, and making it anew would lose its data: declare a new volume beside it and copy the data";
+                shared.refusals.push(unchangeable((Kind::Volume, key.as_str()), &fields, hint));
             }
         }
         (Some(volume), false) => {
@@ -169,13 +177,16 @@ fn not_ours(kind: &str, name: &str, owner: Option<&StackName>) -> Refusal {
     )
 }
 
-fn unchangeable(key: &str, fields: &[FieldChange]) -> Refusal {
+pub(super) fn unchangeable(
+    (kind, key): (Kind, &str),
+    fields: &[FieldChange],
+    hint: impl Into<String>,
+) -> Refusal {
     let shown =
         |value: &Option<FieldValue>| value.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string);
     let fields: Vec<String> = fields
         .iter()
         .map(|field| format!("{} {} → {}", field.path, shown(&field.before), shown(&field.after)))
         .collect();
-    let hint = "Docker can't change a volume, and making it anew would lose its data: declare a new volume beside it and copy the data";
-    Refusal::new(format!("volume `{key}` differs from what is live: {}", fields.join(", ")), hint)
+    Refusal::new(format!("{kind} `{key}` differs from what is live: {}", fields.join(", ")), hint)
 }

@@ -87,6 +87,31 @@ fn manifest(stage: &Stage, rows: &[&Row], subnets: &[String], value: fn(&Row) ->
     )
 }
 
+/// The API from which on a container can't outlive its first network, so that a network isn't made anew under it.
+const TIES: (u32, u32) = (1, 44);
+
+/// The fields that a plan names of each network, whether it makes the network anew or is refused.
+fn networks_named(stage: &Stage, rows: usize) -> Vec<Vec<String>> {
+    let ran = stage.run("-f compose.yaml --json plan");
+    let planned =
+        ran.stdout.starts_with('{').then(|| super::named(&serde_json::from_str(&ran.stdout).unwrap()));
+    let of = |number: usize| {
+        let of_plan = planned.as_ref().and_then(|planned| planned.get(&format!("o{number}")));
+        let said = ran.stderr.lines().find(|line| line.contains(&format!("network `o{number}` differs")));
+        let refused = said.and_then(|line| line.split_once("is live: ")).map_or("", |(_, fields)| fields);
+        let refused = refused.split(", ").filter_map(|field| field.split(' ').next());
+        let refused = refused.filter(|field| !field.is_empty()).map(str::to_owned);
+        match of_plan {
+            Some((operation, fields)) => {
+                assert_eq!(operation, "re-create");
+                fields.iter().map(|(field, _)| field.clone()).collect()
+            }
+            None => refused.collect(),
+        }
+    };
+    (0..rows).map(of).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_value_of_a_network_or_volume_is_told_by_the_name_of_its_field() {
     let Some(stage) = Stage::new().await else { return };
@@ -96,16 +121,13 @@ async fn another_value_of_a_network_or_volume_is_told_by_the_name_of_its_field()
     let write = |value: fn(&Row) -> &'static str| {
         fs::write(stage.path().join("compose.yaml"), manifest(&stage, &rows, &subnets, value)).unwrap();
     };
-    let named = || {
-        let plan = stage.run("-f compose.yaml --json plan").ends_with(0).json();
-        super::named(&plan)
-    };
     write(|row| row.one);
     stage.apply().ends_with(0);
     stage.apply().ends_with(0).says("nothing to do");
     let folder = stage.path().join("state");
     fs::rename(&folder, stage.path().join("aside")).unwrap();
-    assert!(named().is_empty(), "nothing but the host is needed to compare: {:#?}", named());
+    let plan = stage.run("-f compose.yaml --json plan").ends_with(0).json();
+    assert!(super::named(&plan).is_empty(), "nothing but the host is needed to compare: {plan:#}");
     fs::rename(stage.path().join("aside"), &folder).unwrap();
 
     write(|row| if row.kind == "volume" { row.two } else { row.one });
@@ -120,34 +142,28 @@ async fn another_value_of_a_network_or_volume_is_told_by_the_name_of_its_field()
     }
     // What a network was told and no longer is: the daemon can't tell it from what it chose itself.
     write(|row| if row.is_lost() { "IPAM" } else { row.one });
-    let found = named();
-    for (number, row) in rows.iter().enumerate() {
-        let fields =
-            found.get(&format!("o{number}")).map(|(_, fields)| fields.as_slice()).unwrap_or_default();
-        if fields.iter().any(|(field, _)| field == row.field) != row.is_lost() {
-            faults.push(format!("`{}` no longer said: {fields:?}", row.field));
-        }
-    }
+    let lost = networks_named(&stage, rows.len());
     write(|row| if row.kind == "network" { row.two } else { row.one });
-    let found = named();
+    let changed = networks_named(&stage, rows.len());
     for (number, row) in rows.iter().enumerate().filter(|(_, row)| row.kind == "network") {
-        let expected = ("re-create".to_owned(), vec![(row.field.to_owned(), "git".to_owned())]);
-        let found = found.get(&format!("o{number}"));
-        if found != Some(&expected) {
-            faults.push(format!("`{}` of a network: {found:?}", row.field));
+        if lost[number].contains(&row.field.to_owned()) != row.is_lost() {
+            faults.push(format!("`{}` no longer said: {:?}", row.field, lost[number]));
+        }
+        if changed[number] != [row.field] {
+            faults.push(format!("`{}` of a network: {:?}", row.field, changed[number]));
         }
     }
     assert!(faults.is_empty(), "{}\n{refused}", faults.join("\n"));
 
-    // Nobody is restarted for it.
-    let ids = async || {
-        stage.containers().await.into_iter().map(|of| (of.id, of.state.started_at)).collect::<Vec<_>>()
-    };
-    let before = ids().await;
-    write(|row| if row.is_made() { row.two } else { row.one });
-    stage.apply().ends_with(0);
-    stage.apply().ends_with(0).says("nothing to do");
-    assert_eq!(ids().await, before);
+    if api < TIES {
+        // Nobody is restarted for it.
+        let ids = async || stage.containers().await.into_iter().map(|of| (of.id, of.state.started_at));
+        let before: Vec<_> = ids().await.collect();
+        write(|row| if row.is_made() { row.two } else { row.one });
+        stage.apply().ends_with(0);
+        stage.apply().ends_with(0).says("nothing to do");
+        assert_eq!(ids().await.collect::<Vec<_>>(), before);
+    }
     tell(&format!("{} fields of networks and volumes", rows.len()));
 }
 

@@ -91,19 +91,37 @@ fn with_objects() -> Desired {
 fn trap_57_a_network_that_differs_is_made_anew_for_the_fields_that_are_named() {
     let mut wanted = with_objects();
     let mut paper = deployed(&wanted);
-    paper.live.server.api_version = "1.48".to_owned();
     assert!(planned(&paper, &wanted).is_empty());
     let network = network_of(&mut wanted);
     network.labels = [("team".to_owned(), "b".to_owned())].into();
     network.ipam_options.clear();
     network.internal = true;
-    network.ipv4 = Some(false);
     network.pools[0].gateway = "172.30.0.1".parse().ok();
     network.pools[0].reserved.clear();
     let plan = planned(&paper, &wanted);
     insta::assert_snapshot!(text(&plan));
     paper.carry_out(&plan, usize::MAX);
     assert!(planned(&paper, &wanted).is_empty());
+}
+
+#[test]
+fn a_network_is_not_made_anew_where_containers_are_tied_to_it() {
+    let mut wanted = with_objects();
+    let mut paper = deployed(&wanted);
+    network_of(&mut wanted).internal = true;
+    paper.live.server.api_version = "1.45".to_owned();
+    for container in paper.live.containers.values_mut() {
+        container.spec.networks.values_mut().for_each(|attachment| attachment.first = true);
+    }
+    insta::assert_snapshot!(refused(&paper, &wanted), @"
+    network `net` differs from what is live: internal false → true
+    hint: from Docker 25 on a container can't outlive the first network that it joined, and none of these could return: auren-dev-web-1; declare a new network under another key and move the services to it
+    ");
+    // Whoever only joined it later isn't.
+    for container in paper.live.containers.values_mut() {
+        container.spec.networks.values_mut().for_each(|attachment| attachment.first = false);
+    }
+    assert!(!planned(&paper, &wanted).is_empty());
 }
 
 #[test]
