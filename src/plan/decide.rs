@@ -25,6 +25,7 @@ pub(super) use current::is_active;
 use current::{current, down, moved, note};
 
 mod current;
+mod revive;
 
 /// What happens to one wanted container.
 #[derive(Debug)]
@@ -294,7 +295,7 @@ impl<'a> Decision<'a> {
         changes.sort_by(|a, b| a.path.cmp(&b.path));
         let changes = renamed.into_iter().chain(changes).collect();
         let revivable = match self.service.rollback {
-            Rollback::Automatic => self.revivable(container, live, host),
+            Rollback::Automatic => self.revivable((container, applied), live, host),
             Rollback::Hold => None,
         };
         match revivable {
@@ -305,26 +306,6 @@ impl<'a> Decision<'a> {
 
     pub(super) fn sought(&self) -> Sought<'_> {
         Sought { spec: &self.spec, image: &self.image }
-    }
-
-    /// A retired container of the instance that is just what is sought, its restart policy aside, which it lost when
-    /// it was fenced.
-    fn revivable(
-        &self,
-        current: &LiveContainer,
-        live: &'a Live,
-        host: Host<'_>,
-    ) -> Option<&'a LiveContainer> {
-        live.containers
-            .values()
-            .filter(|parked| parked.instance == self.instance && parked.id != current.id)
-            .filter(|parked| matches!(parked.state.status, Status::Exited { .. }))
-            .filter(|parked| {
-                let parked = peers::as_declared((parked, &self.name), &self.spec, &self.peers);
-                let changes = diff::differences(self.sought(), &parked, None, live, host);
-                changes.iter().all(|change| change.path.is_in("restart"))
-            })
-            .max_by(|a, b| a.state.started_at.cmp(&b.state.started_at))
     }
 
     /// What happens where none serves.

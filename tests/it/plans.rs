@@ -284,6 +284,26 @@ fn going_back_starts_the_container_that_ran_before() {
 }
 
 #[test]
+fn a_retired_container_that_says_more_than_is_declared_does_not_return() {
+    let web = |wanted: &Desired, image: &str, signal: Option<&str>| {
+        let mut wanted = wanted.clone();
+        let spec = &mut wanted.services.get_mut("web".parse().as_ref().unwrap()).unwrap().spec;
+        (spec.image, spec.stop_signal) = (image.parse().unwrap(), signal.map(str::to_owned));
+        wanted
+    };
+    let first = web(&two_services(), "web:1", Some("SIGUSR1"));
+    let mut paper = deployed(&first);
+    let retired = paper.container("web").id.clone();
+    for wanted in [web(&first, "web:2", None), web(&first, "web:1", None)] {
+        let plan = planned(&paper, &wanted);
+        paper.carry_out(&plan, usize::MAX);
+        assert!(planned(&paper, &wanted).is_empty());
+        assert_ne!(paper.container("web").id, retired);
+    }
+    assert_eq!(paper.container("web").spec.stop_signal, None);
+}
+
+#[test]
 fn a_revived_container_gets_the_restart_policy_that_is_wanted_even_if_that_is_none() {
     let mut before = desired(vec![service("web", "apps")]);
     let web = |wanted: &mut Desired, restart: RestartPolicy, image: &str| {
