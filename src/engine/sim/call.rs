@@ -43,6 +43,7 @@ pub enum Verb {
     StartContainer,
     StopContainer,
     RemoveContainer,
+    DiscardContainer,
     RenameContainer,
     UpdateContainer,
     ConnectNetwork,
@@ -79,6 +80,7 @@ impl Verb {
             | Self::StartContainer
             | Self::StopContainer
             | Self::RemoveContainer
+            | Self::DiscardContainer
             | Self::RenameContainer
             | Self::UpdateContainer
             | Self::ConnectNetwork
@@ -110,6 +112,7 @@ impl fmt::Display for Verb {
             Self::StartContainer => "start container",
             Self::StopContainer => "stop container",
             Self::RemoveContainer => "remove container",
+            Self::DiscardContainer => "discard container",
             Self::RenameContainer => "rename container",
             Self::UpdateContainer => "update container",
             Self::ConnectNetwork => "connect network",

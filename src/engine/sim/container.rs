@@ -41,6 +41,8 @@ pub(super) struct SimContainer {
     /// What it holds while it runs, with the numbers that were chosen.
     pub(super) ports: BTreeSet<PublishedPort>,
     pub(super) restarts: u32,
+    /// Whether somebody stopped it since it was last started: a daemon that starts remembers that.
+    pub(super) is_stopped_by_hand: bool,
     pub(super) started_at: String,
     pub(super) logs: Vec<String>,
     /// How many lines of the log are of the runs before.
@@ -82,6 +84,7 @@ impl SimContainer {
             phase: Phase::Created,
             ports: BTreeSet::new(),
             restarts: 0,
+            is_stopped_by_hand: false,
             started_at: String::new(),
             logs: Vec::new(),
             logs_before: 0,
@@ -152,6 +155,17 @@ impl SimContainer {
             RestartPolicy::No => false,
             RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
             RestartPolicy::OnFailure(most) => code != 0 && most.is_none_or(|most| self.restarts < most),
+        }
+    }
+
+    /// Whether a daemon that starts would start it.
+    pub(super) fn returns_with_the_daemon(&self) -> bool {
+        match self.spec.restart {
+            RestartPolicy::No => false,
+            RestartPolicy::Always => true,
+            RestartPolicy::UnlessStopped => self.is_active() && !self.is_stopped_by_hand,
+            // It ends well when the daemon asks it to.
+            RestartPolicy::OnFailure(_) => matches!(self.phase, Phase::Restarting { .. }),
         }
     }
 

@@ -14,7 +14,9 @@ use super::image::{Behaviour, SimImage, certain};
 use super::{Sim, world::Refusal};
 use crate::engine::CreateContainer;
 use crate::model::image::ImageRef;
-use crate::model::name::{ContainerId, ContainerName};
+use crate::model::label;
+use crate::model::live::LiveContainer;
+use crate::model::name::{ContainerId, ContainerName, StackName};
 use crate::model::spec::{ContainerSpec, PublishedPort};
 
 impl Sim {
@@ -87,6 +89,29 @@ impl Sim {
         let found = self.by_hand(name, |world, id| world.exit(id, code, Instant::now()));
         self.wake(name);
         found
+    }
+
+    /// Restarts the daemon at once: every process ends, and what its restart policy brings back runs again.
+    pub fn restart_daemon(&self) {
+        let returned = self.world().restart_daemon(Instant::now());
+        for id in returned {
+            self.attend(&id);
+        }
+    }
+
+    /// Every container of `stack` as it is now, without any call.
+    pub fn containers_of(&self, stack: &StackName) -> Vec<LiveContainer> {
+        let world = self.world();
+        let is_its = |container: &&SimContainer| {
+            container.labels.get(label::STACK).is_some_and(|name| name == stack.as_str())
+        };
+        let now = Instant::now();
+        world
+            .containers
+            .values()
+            .filter(is_its)
+            .filter_map(|container| world.inspect(&container.id, now).ok())
+            .collect()
     }
 
     /// Every call so far, in order.

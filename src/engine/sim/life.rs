@@ -77,9 +77,24 @@ impl World {
         }
         let container = self.container_mut(id)?;
         container.restarts = 0;
+        container.is_stopped_by_hand = false;
         container.generation += 1;
         self.run(id, now)?;
         Ok(true)
+    }
+
+    /// Ends every process, as a daemon does that is restarted, and starts again what its restart policy brings back.
+    /// Returns those.
+    pub(super) fn restart_daemon(&mut self, now: Instant) -> Vec<ContainerId> {
+        let returning = self.containers.values().filter(|container| container.returns_with_the_daemon());
+        let returning: Vec<ContainerId> = returning.map(|container| container.id.clone()).collect();
+        for container in self.containers.values_mut().filter(|container| container.is_active()) {
+            container.generation += 1;
+            container.phase = Phase::Exited { code: 0 };
+            container.ports.clear();
+        }
+        // What can't start stays as it is.
+        returning.into_iter().filter(|id| self.start(id, now).unwrap_or(false)).collect()
     }
 
     fn run(&mut self, id: &ContainerId, now: Instant) -> Result<(), Refusal> {
@@ -138,6 +153,7 @@ impl World {
         if !container.is_active() {
             return Ok(());
         }
+        container.is_stopped_by_hand = true;
         container.generation += 1;
         container.phase = Phase::Exited { code };
         container.ports.clear();
@@ -215,6 +231,7 @@ impl World {
         }
         container.networks.insert(name.clone(), network.clone());
         container.spec.networks.insert(name.clone(), attachment.clone());
+        self.publish_again(id)?;
         self.tell("network", "connect", name.as_str());
         Ok(())
     }
@@ -225,6 +242,7 @@ impl World {
         let container = self.container_mut(id)?;
         container.spec.networks.remove(&name);
         if container.networks.remove(&name).is_some() {
+            self.publish_again(id)?;
             self.tell("network", "disconnect", name.as_str());
         }
         Ok(())

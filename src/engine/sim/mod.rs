@@ -312,7 +312,7 @@ impl Engine for Sim {
             let _ = world.stopped(id, 137);
             world.remove(id)
         };
-        self.call(Verb::RemoveContainer, self.shown(id), act).await
+        self.call(Verb::DiscardContainer, self.shown(id), act).await
     }
 
     async fn rename_container(&self, id: &ContainerId, name: &ContainerName) -> Result<(), EngineError> {

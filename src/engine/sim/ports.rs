@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::container::SimContainer;
 use super::world::{Refusal, World};
+use crate::model::name::ContainerId;
 use crate::model::spec::{HostPort, PublishedPort};
 
 /// The first port that is given to who wants any.
@@ -30,6 +31,22 @@ impl World {
             chosen.insert(port);
         }
         Ok(chosen)
+    }
+
+    /// Publishes the ports of a running container that has just joined its first network, and takes back those of one
+    /// that has left its last.
+    pub(super) fn publish_again(&mut self, id: &ContainerId) -> Result<(), Refusal> {
+        let container = self.container(id)?;
+        if !container.is_running() || container.behaviour.unbound {
+            return Ok(());
+        }
+        let ports = match (container.networks.is_empty(), container.ports.is_empty()) {
+            (true, _) => BTreeSet::new(),
+            (false, true) => self.ports_for(container)?,
+            (false, false) => return Ok(()),
+        };
+        self.container_mut(id)?.ports = ports;
+        Ok(())
     }
 
     fn holds(&self, port: &PublishedPort) -> bool {
