@@ -1,6 +1,6 @@
 //! Deploys on a simulated host, with the real planner: in order, with a way back, and through crashes and faults.
 
-mod bench;
+pub mod bench;
 mod deploys;
 mod failures;
 mod grants;

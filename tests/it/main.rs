@@ -21,6 +21,7 @@ mod docker;
 mod drafts;
 mod engine_contract;
 mod field_laws;
+mod histories;
 mod hostile;
 mod manifests;
 mod plan_laws;
