@@ -53,6 +53,7 @@ laws! {
     containers::limits_and_restart_policy_change_in_place,
     containers::a_port_in_use_refuses_the_start,
     containers::a_port_is_held_while_its_container_runs,
+    containers::ports_are_published_as_long_as_a_network_is_joined,
     containers::a_container_tells_which_ports_are_bound,
     containers::an_ended_container_tells_its_status,
     containers::a_restart_policy_restarts,

@@ -12,10 +12,7 @@ use crate::model::image::ImageRef;
 use crate::model::label;
 use crate::model::live::{Health, Status};
 use crate::model::name::{ContainerId, ContainerName, Instance};
-use crate::model::spec::{
-    Attachment, ContainerPort, ContainerSpec, HealthTest, Healthcheck, HostPort, NetworkSpec, Protocol,
-    PublishedPort, RestartPolicy,
-};
+use crate::model::spec::{ContainerSpec, HealthTest, Healthcheck, RestartPolicy};
 use crate::model::text::Text;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -266,24 +263,4 @@ async fn a_daemon_that_restarts_brings_back_what_its_policy_says() {
         let runs = status(&sim, &id).await == Status::Running;
         assert_eq!(runs, returns, "{policy:?}, stopped by hand: {is_stopped}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn ports_are_published_as_long_as_a_network_is_joined() {
-    let sim = host(Behaviour::default());
-    let network = sim.create_network(&NetworkSpec::named("front".parse().unwrap())).await.unwrap();
-    let id = started(&sim, |spec| {
-        spec.ports.insert(PublishedPort {
-            container: ContainerPort { number: 80, protocol: Protocol::Tcp },
-            host_ip: None,
-            host: HostPort::One(8000),
-        });
-    })
-    .await;
-    let bound = async || sim.inspect_container(&id).await.unwrap().bound.len();
-    assert_eq!(bound().await, 0);
-    sim.connect_network(&network, &id, &Attachment::default()).await.unwrap();
-    assert_eq!(bound().await, 1);
-    sim.disconnect_network(&network, &id).await.unwrap();
-    assert_eq!(bound().await, 0);
 }

@@ -7,7 +7,8 @@ use evenkeel::engine::{Engine, EngineError, UpdateContainer};
 use evenkeel::model::live::{Health, Status};
 use evenkeel::model::name::ContainerId;
 use evenkeel::model::spec::{
-    ContainerPort, HealthTest, Healthcheck, HostPort, Protocol, PublishedPort, Resources, RestartPolicy, Swap,
+    Attachment, ContainerPort, HealthTest, Healthcheck, HostPort, Protocol, PublishedPort, Resources,
+    RestartPolicy, Swap,
 };
 
 use super::ground::{Ground, commands, words};
@@ -176,6 +177,22 @@ pub async fn a_port_is_held_while_its_container_runs<E: Engine>(ground: &Ground<
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("a stopped container still holds its port");
+}
+
+pub async fn ports_are_published_as_long_as_a_network_is_joined<E: Engine>(ground: &Ground<E>) {
+    let mut spec = ground.spec();
+    spec.ports.insert(on_port(HostPort::One(unique_port())));
+    let request = ground.request_on_network("web", spec).await;
+    let network = request.networks.values().next().unwrap().clone();
+    let id = ground.engine.create_container(&request).await.unwrap();
+    let bound = async || !ground.inspect(&id).await.bound.is_empty();
+    ground.engine.disconnect_network(&network, &id).await.unwrap();
+    ground.engine.start_container(&id).await.unwrap();
+    assert!(!bound().await);
+    ground.engine.connect_network(&network, &id, &Attachment::default()).await.unwrap();
+    assert!(bound().await);
+    ground.engine.disconnect_network(&network, &id).await.unwrap();
+    assert!(!bound().await);
 }
 
 pub async fn a_container_tells_which_ports_are_bound<E: Engine>(ground: &Ground<E>) {
