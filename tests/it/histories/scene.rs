@@ -66,7 +66,9 @@ impl Scene {
     pub fn difference(&self, before: &Self) -> Option<String> {
         for (id, was) in &before.containers {
             let Some(now) = self.containers.get(id) else { return Some(format!("{} is gone", was.name)) };
-            if is_up(was) != is_up(now) {
+            // A repair that only started what serves by the ledger stays done: no checkpoint has such a container.
+            let is_repaired = is_up(now) && before.last.current.values().any(|(known, _)| known == id);
+            if is_up(was) != is_up(now) && !is_repaired {
                 return Some(format!("{} was {:?}, now {:?}", was.name, was.state.status, now.state.status));
             }
             if was.name != now.name {
