@@ -7,16 +7,17 @@ use crate::model::desired::{Desired, Expect, Service};
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{ContainerName, Instance, ServiceName};
 
-/// The container that serves as `instance`: the one that the ledger knows. Without the ledger it is the running one,
-/// else the one that bears the name.
+/// The container that serves as `instance`: the one that the ledger knows. Where that is gone it is the running one, which a
+/// way back had to leave; without the ledger the running one, too, else the one that bears the name.
 pub(super) fn current<'a>(
     instance: &Instance,
     name: &ContainerName,
     live: &'a Live,
     last: &LastApplied,
 ) -> Result<Option<&'a LiveContainer>, Refusal> {
-    if let Some((id, _)) = last.current.get(instance) {
-        return Ok(live.containers.get(id));
+    let on_record = last.current.get(instance);
+    if let Some(serving) = on_record.and_then(|(id, _)| live.containers.get(id)) {
+        return Ok(Some(serving));
     }
     let all: Vec<&LiveContainer> =
         live.containers.values().filter(|container| container.instance == *instance).collect();
@@ -24,6 +25,7 @@ pub(super) fn current<'a>(
         all.iter().filter(|container| is_active(container.state.status)).collect();
     match running.as_slice() {
         [one] => Ok(Some(one)),
+        [] if on_record.is_some() => Ok(None),
         [] => Ok(all.iter().find(|container| container.name == *name).copied()),
         several => Err(Refusal::new(
             format!(

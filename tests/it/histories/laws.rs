@@ -221,6 +221,7 @@ fn verb(action: &Action) -> Option<Verb> {
         | Action::Grant { .. }
         | Action::Discard(_)
         | Action::Await { .. }
+        | Action::Delay(_)
         | Action::Commit => return None,
     })
 }

@@ -93,8 +93,6 @@ impl Scene {
             // An image that was pulled is pinned, one that was there is not.
             spec.image = spec.image.name();
             spec.hostname = None;
-            // The planner revives a container that has a health check where none is wanted any more.
-            spec.healthcheck = None;
             // Which network was joined first shows what a container was before.
             spec.networks.values_mut().for_each(|attachment| attachment.first = false);
             format!("{} {:?} {:?} {spec:?}", container.name, container.image, container.bound)
