@@ -29,6 +29,7 @@ mod observe;
 mod deploy;
 mod apply;
 mod run;
+mod look;
 mod status;
 mod history;
 mod why;

@@ -8,16 +8,14 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::failure::ExitStatus;
+use super::history;
+use super::look::{Compared, Look, look};
 use super::output::Output;
 use super::words::{ago, count, moment, table};
-use super::{history, outcome, select};
 use crate::apply::ledger::history::DeployRecord;
 use crate::apply::ledger::memory::{Quarantined, Stable};
 use crate::apply::machine::Machine;
-use crate::apply::registry::Registries;
 use crate::engine::docker::Docker;
-use crate::engine::observe::observe;
-use crate::manifest::MissingVariables;
 use crate::model::desired::Desired;
 use crate::model::live::{Health, Live, LiveContainer, Status};
 use crate::model::name::{ContainerId, Instance};
@@ -26,19 +24,12 @@ use crate::model::name::{ContainerId, Instance};
 const DEPLOYS_LOOKED_AT: u32 = 50;
 
 pub(super) async fn status(global: &Global, output: Output) -> anyhow::Result<ExitStatus> {
-    // A look must work without the host's secrets, too. Only the comparison with the manifests needs them.
-    let strict = select::resolved(global, MissingVariables::Refuse, Output { quiet: true, ..output }).await;
-    let is_whole = strict.is_ok();
-    let resolved = match strict {
-        Ok(resolved) => resolved,
-        Err(_) => select::resolved(global, MissingVariables::Placeholder, output).await?,
-    };
-    let machine = select::machine_to_look(global).await?;
-    let report = look(&machine, &resolved.desired, is_whole).await?;
+    let look = look(global, output).await?;
+    let report = report(&look)?;
     if output.json {
         output.value(&report.to_json());
     } else {
-        output.data(&report.to_text(machine.now()));
+        output.data(&report.to_text(look.machine.now()));
     }
     Ok(ExitStatus::Done)
 }
@@ -70,33 +61,19 @@ struct Report {
     kept: usize,
 }
 
-async fn look(machine: &Machine<Docker>, desired: &Desired, is_whole: bool) -> anyhow::Result<Report> {
+fn report(look: &Look) -> anyhow::Result<Report> {
+    let Look { machine, desired, compared, live } = look;
     let (stack, ledger) = (&desired.stack, machine.ledger());
     let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
-    let (sync, live) = if ledger.open_deploy(stack)?.is_some() {
-        (Err("a deploy has not ended".to_owned()), None)
-    } else if is_whole {
-        match machine.plan(desired, Registries::Ask).await {
-            Ok((plan, live)) => (Ok((plan.changes.len(), plan.reported.len())), Some(live)),
-            Err(crate::apply::machine::DeployError::Refused(_)) => {
-                (Err("the plan is refused".to_owned()), None)
-            }
-            Err(error) => return Err(outcome::not_planned(error)),
-        }
-    } else {
-        (Err("variables of the host are missing".to_owned()), None)
-    };
-    let live = if let Some(live) = live {
-        live
-    } else {
-        let adopted = ledger.adopted(stack)?;
-        let seen = observe(machine.engine(), stack, &adopted, &BTreeSet::new()).await;
-        seen.map_err(select::unreachable_engine)?
+    let sync = match compared {
+        Compared::Plan(plan) => Ok((plan.changes.len(), plan.reported.len())),
+        Compared::Refused(_) => Err("the plan is refused".to_owned()),
+        Compared::Not(why) => Err((*why).to_owned()),
     };
     let current = ledger.last_applied(stack)?.current;
     let serving: BTreeMap<&Instance, &ContainerId> =
         current.iter().map(|(instance, (container, _))| (instance, container)).collect();
-    let (rows, kept) = rows(desired, &live, &serving);
+    let (rows, kept) = rows(desired, live, &serving);
     Ok(Report {
         stack: stack.to_string(),
         stable: ledger.last_stable(stack)?,

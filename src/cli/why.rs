@@ -10,21 +10,17 @@ use serde_json::{Value, json};
 
 use super::args::{Global, WhyArgs};
 use super::failure::ExitStatus;
+use super::history;
+use super::look::{Compared, Look, look};
 use super::output::Output;
 use super::words::{ago, moment};
-use super::{history, outcome, select};
 use crate::apply::ledger::history::{ChangeLine, DeployRecord};
-use crate::apply::machine::{DeployError, Machine};
-use crate::apply::registry::Registries;
+use crate::apply::machine::Machine;
 use crate::engine::docker::Docker;
-use crate::engine::observe::observe;
-use crate::manifest::MissingVariables;
 use crate::model::desired::{Condition, Desired, Service};
 use crate::model::live::{Health, Live, LiveContainer, Status};
 use crate::model::name::ServiceName;
-use crate::plan::Plan;
 use crate::plan::change::{Change, Kind};
-use crate::plan::refusal::Refused;
 
 /// Deploys that are looked through for the last change.
 const DEPLOYS_LOOKED_AT: u32 = 200;
@@ -33,29 +29,21 @@ const DEPLOYS_LOOKED_AT: u32 = 200;
 const WORDS_MAX: usize = 5;
 
 pub(super) async fn why(global: &Global, args: &WhyArgs, output: Output) -> anyhow::Result<ExitStatus> {
-    // A look must work without the host's secrets, too. Only the comparison with the manifests needs them.
-    let strict = select::resolved(global, MissingVariables::Refuse, Output { quiet: true, ..output }).await;
-    let is_whole = strict.is_ok();
-    let resolved = match strict {
-        Ok(resolved) => resolved,
-        Err(_) => select::resolved(global, MissingVariables::Placeholder, output).await?,
-    };
-    let machine = select::machine_to_look(global).await?;
-    let (planned, live) = look(&machine, &resolved.desired, is_whole).await?;
-    let object = Object::find(&args.name, &resolved.desired, &live)?;
+    let Look { machine, desired, compared, live } = look(global, output).await?;
+    let object = Object::find(&args.name, &desired, &live)?;
     let now = machine.now();
     let mut findings = Vec::new();
     if let Object { kind: Kind::Service, .. } = object {
-        states(&machine, &object, (&resolved.desired, &live), now, &mut findings).await;
+        states(&machine, &object, (&desired, &live), now, &mut findings).await;
     }
-    records(&machine, &resolved.desired, &object, now, &mut findings)?;
-    findings.push(difference(&planned, &object));
+    records(&machine, &desired, &object, now, &mut findings)?;
+    findings.push(difference(&compared, &object));
     if output.json {
         let found = findings.iter().map(Finding::to_json).collect::<Vec<_>>();
-        output.value(&json!({"stack": resolved.desired.stack.as_str(), "kind": object.kind.to_string(),
+        output.value(&json!({"stack": desired.stack.as_str(), "kind": object.kind.to_string(),
             "name": object.name, "findings": found}));
     } else {
-        output.data(&to_text(&object, &resolved.desired, &findings));
+        output.data(&to_text(&object, &desired, &findings));
     }
     Ok(ExitStatus::Done)
 }
@@ -123,35 +111,6 @@ impl Finding {
         let Self { about, text, more } = self;
         json!({"about": about, "text": text, "lines": more})
     }
-}
-
-/// What a plan would do, or why there is none.
-enum Planned {
-    Plan(Box<Plan>),
-    Refused(Refused),
-    Unknown(&'static str),
-}
-
-async fn look(
-    machine: &Machine<Docker>,
-    desired: &Desired,
-    is_whole: bool,
-) -> anyhow::Result<(Planned, Live)> {
-    let stack = &desired.stack;
-    let planned = if machine.ledger().open_deploy(stack)?.is_some() {
-        Planned::Unknown("not compared: a deploy has not ended")
-    } else if is_whole {
-        match machine.plan(desired, Registries::Ask).await {
-            Ok((plan, live)) => return Ok((Planned::Plan(Box::new(plan)), live)),
-            Err(DeployError::Refused(refused)) => Planned::Refused(refused),
-            Err(error) => return Err(outcome::not_planned(error)),
-        }
-    } else {
-        Planned::Unknown("not compared: variables of the host are missing")
-    };
-    let adopted = machine.ledger().adopted(stack)?;
-    let seen = observe(machine.engine(), stack, &adopted, &BTreeSet::new()).await;
-    Ok((planned, seen.map_err(select::unreachable_engine)?))
 }
 
 /// What its containers do, and what those that don't run wait for.
@@ -298,16 +257,16 @@ fn last_change(record: &DeployRecord, change: &ChangeLine, now: Timestamp) -> Fi
 }
 
 /// What the next plan would do about it.
-fn difference(planned: &Planned, object: &Object) -> Finding {
-    let plan = match planned {
-        Planned::Unknown(why) => return Finding::new("now", *why),
-        Planned::Refused(refused) => {
+fn difference(compared: &Compared, object: &Object) -> Finding {
+    let plan = match compared {
+        Compared::Not(why) => return Finding::new("now", format!("not compared: {why}")),
+        Compared::Refused(refused) => {
             let mut finding = Finding::new("now", "the plan is refused, so nothing is changed");
             finding.more =
                 refused.0.iter().map(|refusal| format!("{} ({})", refusal.what, refusal.hint)).collect();
             return finding;
         }
-        Planned::Plan(plan) => plan,
+        Compared::Plan(plan) => plan,
     };
     let is_about = |change: &&Change| object.is(&change.kind.to_string(), &change.name);
     let line = |change: &Change| format!("{}: {}", change.operation.words(), change.why());

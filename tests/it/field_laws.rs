@@ -105,7 +105,6 @@ async fn every_field_is_told_by_its_name_and_put_right() {
     }
     rows.apply(Moment::One);
     faults.nothing_left("created", &rows, &rows.plan());
-    // Without a record of what was applied, the comparison with what is declared must do.
     // Without a record of what was applied, the comparison with what is declared must do. What is in a secret is not:
     // the key of its digest goes with the record.
     faults.compare("created, and forgotten", &rows, &rows.plan_without_record(), |row| {
