@@ -1,5 +1,6 @@
 //! Networks that are made anew: everybody leaves, and joins again without a restart.
 
+use super::super::addresses::is_fixed;
 use super::super::decide::{Decisions, Verdict};
 use super::super::shared::Recreated;
 use super::super::step::{Action, NetworkRef, Phase, Target};
@@ -76,8 +77,4 @@ fn attachment(
         (attachment.ipv4, attachment.ipv6) = (None, None);
     }
     Some(attachment)
-}
-
-fn is_fixed(attachment: &Attachment) -> bool {
-    attachment.ipv4.is_some() || attachment.ipv6.is_some()
 }
