@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::{Engine, EngineError, ListedContainer};
 use crate::model::adopted::Adopted;
 use crate::model::image::ImageRef;
-use crate::model::live::{Live, LiveContainer, LiveImage, LiveNetwork, Status};
+use crate::model::live::{Live, LiveContainer, LiveImage, LiveNetwork, Server, Status};
 use crate::model::name::{ImageId, NetworkId, StackName};
 
 /// Most questions to the engine at the same time. More than this gains nothing on a local socket.
@@ -25,8 +25,19 @@ pub async fn observe<E: Engine>(
     adopted: &Adopted,
     references: &BTreeSet<ImageRef>,
 ) -> Result<Live, EngineError> {
-    let (server, listed, mut networks, mut volumes, asked) = tokio::try_join!(
-        engine.server(),
+    // What a daemon says of itself takes it longest: it asks other programs for their versions. Nothing waits for that.
+    let (server, live_of) = tokio::try_join!(engine.server(), objects(engine, stack, adopted, references))?;
+    Ok(live_of(server))
+}
+
+/// Everything but what the daemon says of itself, which makes a [`Live`] of it.
+async fn objects<E: Engine>(
+    engine: &E,
+    stack: &StackName,
+    adopted: &Adopted,
+    references: &BTreeSet<ImageRef>,
+) -> Result<impl FnOnce(Server) -> Live + use<E>, EngineError> {
+    let (listed, mut networks, mut volumes, asked) = tokio::try_join!(
         engine.list_containers(),
         engine.list_networks(),
         engine.list_volumes(),
@@ -80,7 +91,7 @@ pub async fn observe<E: Engine>(
         // Engines of before 28 tell of a container no more than its operating system.
         container.spec.platform = container.spec.platform.take().or_else(|| image?.platform.clone());
     }
-    Ok(Live {
+    Ok(move |server| Live {
         server,
         containers: containers.into_iter().map(|container| (container.id.clone(), container)).collect(),
         others: others.into_iter().map(|listed| (listed.id, listed.summary)).collect(),

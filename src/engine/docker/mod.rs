@@ -12,6 +12,7 @@ mod containers;
 mod images;
 mod networks;
 mod processes;
+mod transport;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -89,8 +90,13 @@ impl Docker {
         let version = ClientVersion { major_version: api.0, minor_version: api.1 };
         // The client's own timeout must never be the first: it is one for all calls.
         let never = Duration::from_secs(24 * 60 * 60).as_secs();
-        let client = Client::connect_with_unix(host, never, &version)
-            .map_err(|error| classify(operation, Asked::Plain, &error))?;
+        let client = Client::connect_with_custom_transport(
+            transport::of_kept_connections(),
+            Some(transport::address(socket)),
+            never,
+            &version,
+        )
+        .map_err(|error| classify(operation, Asked::Plain, &error))?;
         Ok(Self {
             client: with_version(client, api),
             api,
