@@ -79,11 +79,17 @@ fn merge_as(base: &mut Node, mut over: Node, of: &Type, merge: Merge, tags: Tags
 
 fn merge_maps(base: &mut Map, over: Map, of: &Type, tags: Tags) {
     let mut removed = Vec::new();
-    let places: BTreeMap<String, usize> =
-        base.entries.iter().enumerate().map(|(at, entry)| (entry.key.text.clone(), at)).collect();
+    // Of the keys that come, not of those that are there: a stack of thousands of files has thousands of services.
+    let mut places: BTreeMap<String, Option<usize>> =
+        over.entries.iter().map(|entry| (entry.key.text.clone(), None)).collect();
+    for (at, entry) in base.entries.iter().enumerate() {
+        if let Some(place) = places.get_mut(&entry.key.text) {
+            *place = Some(at);
+        }
+    }
     for mut entry in over.entries {
         let name = entry.key.text.as_str();
-        let place = places.get(name).copied();
+        let place = places.get(name).copied().flatten();
         if entry.value.tag == Some(MergeTag::Reset) {
             match (place, tags) {
                 (Some(at), Tags::Settled) => removed.push(at),
