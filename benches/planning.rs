@@ -31,7 +31,8 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     println!("planning services that run on the simulated engine, median of {ROUNDS} rounds\n");
     for what in [Change::Nothing, Change::One, Change::All] {
         let took = SIZES.map(|services| runtime.block_on(planned(services, what)));
