@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::step::{Site, StepError};
 use crate::engine::{CreateContainer, Engine, EngineError};
 use crate::model::label;
-use crate::model::name::{ContainerId, ContainerName, Instance, NetworkId, NetworkName};
+use crate::model::name::{ContainerId, ContainerName, ImageId, Instance, NetworkId, NetworkName};
 use crate::model::spec::{
     Attachment, ContainerSpec, MountSource, Namespace, NetworkSpec, Peer, RestartPolicy,
 };
@@ -42,12 +42,10 @@ impl<E: Engine> Site<'_, E> {
             .iter()
             .map(|(name, network)| Ok((name.clone(), self.network(name, network)?)))
             .collect::<Result<BTreeMap<_, _>, StepError>>()?;
-        let request = CreateContainer {
-            name: name.clone(),
-            spec: self.on_this_host(spec, peers)?,
-            labels: label::of_container(self.stack, instance, self.deploy),
-            networks,
-        };
+        let mut labels = label::of_container(self.stack, instance, self.deploy);
+        labels.extend(label::of_mounted(&self.mounted(spec).await?));
+        let request =
+            CreateContainer { name: name.clone(), spec: self.on_this_host(spec, peers)?, labels, networks };
         let id = match self.try_again(|| self.engine.create_container(&request)).await {
             Ok(id) => id,
             Err(StepError::Engine(conflict @ EngineError::Conflict { .. })) => {
@@ -57,6 +55,17 @@ impl<E: Engine> Site<'_, E> {
         };
         self.made.add_container(instance, id);
         Ok(())
+    }
+
+    /// The images that `spec` mounts, by their targets. One that isn't there is missed by whoever creates the container.
+    async fn mounted(&self, spec: &ContainerSpec) -> Result<BTreeMap<String, ImageId>, StepError> {
+        let mut mounted = BTreeMap::new();
+        for (target, image) in spec.mounted_images() {
+            let found =
+                self.try_again(|| async { self.engine.inspect_image(&image.to_string()).await }).await?;
+            mounted.extend(found.map(|found| (target.clone(), found.id)));
+        }
+        Ok(mounted)
     }
 
     /// The specification as the engine takes it: without a restart policy until the end, with the files of the

@@ -75,8 +75,9 @@ async fn objects<E: Engine>(
         asked.into_iter().map(|(_, image)| (image.id.clone(), image)).collect();
     let unknown: BTreeSet<ImageId> = containers
         .iter()
-        .map(|container| container.image.clone())
-        .filter(|id| !images.contains_key(id))
+        .flat_map(|container| std::iter::once(&container.image).chain(container.mounted.values()))
+        .filter(|id| !images.contains_key(*id))
+        .cloned()
         .collect();
     // Owned, here and below: the compiler can't see that a stream of futures over borrowed items may move between
     // threads.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::adopted::ComposeOrigin;
 use super::desired::{Condition, Dependency};
-use super::name::{ContainerId, ContainerName, DeployId, Instance, ServiceName, StackName};
+use super::name::{ContainerId, ContainerName, DeployId, ImageId, Instance, ServiceName, StackName};
 
 /// The stack that owns the object. Without this label Evenkeel writes to nothing.
 pub const STACK: &str = "evenkeel.stack";
@@ -21,6 +21,10 @@ pub const DEPLOY: &str = "evenkeel.deploy";
 /// The names of labels that say of a network what its manifest declared, where Docker doesn't tell that from what it
 /// filled in itself. A network can't change, so what was declared when it was made holds for as long as it is there.
 const DECLARED_PREFIX: &str = "evenkeel.declared.";
+
+/// The names of labels that say which image is mounted at a target. Docker tells no more than the name that it was mounted
+/// by, and what that meant when the container was made holds as long as the container is there.
+const MOUNTED_PREFIX: &str = "evenkeel.mounted.";
 
 /// The Compose project of an object.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
@@ -109,6 +113,19 @@ pub fn of_container(stack: &StackName, instance: &Instance, deploy: &DeployId) -
         // What `docker compose ls` shows for the project, where it would name its files.
         text("com.docker.compose.project.config_files", &"managed by evenkeel"),
     ])
+}
+
+/// The labels that say which images a container mounts, by their targets.
+pub fn of_mounted(images: &BTreeMap<String, ImageId>) -> BTreeMap<String, String> {
+    images.iter().map(|(target, id)| (format!("{MOUNTED_PREFIX}{target}"), id.to_string())).collect()
+}
+
+/// The images that the labels of a container say are mounted, by their targets.
+pub fn mounted(labels: &BTreeMap<String, String>) -> BTreeMap<String, ImageId> {
+    let said = |(name, value): (&String, &String)| {
+        Some((name.strip_prefix(MOUNTED_PREFIX)?.to_owned(), value.parse().ok()?))
+    };
+    labels.iter().filter_map(said).collect()
 }
 
 /// The labels of a network of `stack`. `key` is its key in the manifests.

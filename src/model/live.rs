@@ -83,6 +83,8 @@ pub struct LiveContainer {
     pub deploy: DeployId,
     /// The image that it was created from.
     pub image: ImageId,
+    /// The images that it mounts, by their targets, as far as that is on record: engines tell only their names.
+    pub mounted: BTreeMap<String, ImageId>,
     /// What it does.
     pub state: ContainerState,
     /// What it is made of, including everything that image and daemon filled in.

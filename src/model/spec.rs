@@ -119,13 +119,13 @@ pub struct ContainerSpec {
 impl ContainerSpec {
     /// Every image that the host must have for it: its own, and those that it mounts.
     pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
-        std::iter::once(&self.image).chain(self.mounted_images())
+        std::iter::once(&self.image).chain(self.mounted_images().map(|(_, image)| image))
     }
 
-    /// The images that it mounts.
-    pub fn mounted_images(&self) -> impl Iterator<Item = &ImageRef> {
-        self.mounts.values().filter_map(|mount| match &mount.source {
-            MountSource::Image(image) => Some(image),
+    /// The images that it mounts, with their targets.
+    pub fn mounted_images(&self) -> impl Iterator<Item = (&String, &ImageRef)> {
+        self.mounts.iter().filter_map(|(target, mount)| match &mount.source {
+            MountSource::Image(image) => Some((target, image)),
             _ => None,
         })
     }

@@ -303,11 +303,11 @@ fn cleanup(
 }
 
 impl<'a> Verdict<'a> {
-    /// Whether its container is to run another image under the same name.
+    /// Whether its container is to run or mount another image under the same name.
     fn moves_image(&self) -> bool {
         match self {
             Self::Replace(changes) | Self::Revive(_, changes) => {
-                changes.iter().any(|change| change.path.as_str() == "image" && change.cause == Cause::Image)
+                changes.iter().any(|change| change.cause == Cause::Image)
             }
             Self::Keep | Self::Absent(_) | Self::Create(_) | Self::Mend { .. } => false,
         }

@@ -227,6 +227,10 @@ fn container(
         id: format!("{number:064x}").parse::<ContainerId>().ok()?,
         deploy: "base".parse().ok()?,
         image: image_id(&spec.image)?,
+        mounted: spec
+            .mounted_images()
+            .filter_map(|(target, image)| Some((target.clone(), image_id(image)?)))
+            .collect(),
         addresses: spec.networks.keys().map(|network| (network.clone(), None)).collect(),
         endpoints: BTreeMap::new(),
         bound: BTreeSet::new(),

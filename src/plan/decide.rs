@@ -8,13 +8,12 @@ use super::diff::{self, Sought};
 use super::drift::{self, Left};
 use super::fields::{FieldPath, FieldValue, Fields};
 use super::grants;
-use super::images::{self, Wanted};
+use super::images::{self, Images};
 use super::normal::Host;
 use super::peers::{self, Served, Serving};
 use super::refusal::Refusal;
 use super::step::Target;
 use crate::model::desired::{Desired, Expect, Prune, Service};
-use crate::model::image::PullPolicy;
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{ContainerId, ContainerName, Instance, ServiceName};
 use crate::model::policy::{NAME, Rollback};
@@ -36,8 +35,8 @@ pub(super) struct Decision<'a> {
     pub(super) name: ContainerName,
     /// What it is made of, with the names under which others find it.
     pub(super) spec: ContainerSpec,
-    /// The image that it runs in the end.
-    pub(super) image: Wanted,
+    /// The images that it runs and mounts in the end.
+    pub(super) images: Images,
     /// What the ledger will remember.
     pub(super) fields: Fields,
     /// The container that serves now.
@@ -88,11 +87,6 @@ impl Verdict<'_> {
 }
 
 impl<'a> Decision<'a> {
-    /// Whether its image is on the host.
-    pub(super) fn is_here(&self, live: &Live) -> bool {
-        self.image.is_here(self.spec.platform.as_ref(), live)
-    }
-
     fn served(&self) -> Served<'a> {
         let now = self.current.map(|container| &container.id);
         Served { now, then: self.target(), starts: self.starts() }
@@ -225,7 +219,7 @@ fn one<'a>(service: &'a Service, instance: Instance, look: Look<'_, 'a>) -> Resu
         .map_err(|refused| peers::refusal(&service.name, refused))?;
     let current = current(&instance, &name, live, last)?;
     let mut decision = Decision {
-        image: Wanted::of(service, current, live),
+        images: Images::of(service, current, live),
         current,
         instance,
         service,
@@ -239,17 +233,15 @@ fn one<'a>(service: &'a Service, instance: Instance, look: Look<'_, 'a>) -> Resu
     };
     if decision.current.is_none() && !last.current.contains_key(&decision.instance) {
         (decision.current, decision.was) = moved(desired, &decision, live, last)?.unzip();
-        decision.image = Wanted::of(service, decision.current, live);
+        decision.images = Images::of(service, decision.current, live);
     }
     decision.verdict = match decision.current {
         // One that is being removed never runs again; it only holds its name for a while.
         Some(container) if container.state.status != Status::Dead => decision.present(container, look),
         Some(_) | None => decision.absent(last),
     };
-    if decision.verdict.is_new() && service.pull == PullPolicy::Never && !decision.is_here(live) {
-        return Err(images::not_here(service, live));
-    }
-    Ok(decision)
+    let missing = images::not_here(service, &decision.images, live).filter(|_| decision.verdict.is_new());
+    missing.map_or(Ok(decision), Err)
 }
 
 impl<'a> Decision<'a> {
@@ -305,7 +297,7 @@ impl<'a> Decision<'a> {
     }
 
     pub(super) fn sought(&self) -> Sought<'_> {
-        Sought { spec: &self.spec, image: &self.image }
+        Sought { spec: &self.spec, images: &self.images }
     }
 
     /// What happens where none serves.

@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use super::attached;
 use super::change::{Cause, FieldChange};
 use super::fields::{DigestKey, FieldPath, FieldValue, Fields};
-use super::images::Wanted;
+use super::images::Images;
 use super::normal::machine::is_limit;
 use super::normal::{self, Host};
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::platform::Platform;
 use crate::model::spec::{ContainerSpec, Resources};
 
-/// What a container is to be made of, and of which image.
+/// What a container is to be made of, and of which images.
 #[derive(Clone, Copy)]
 pub(super) struct Sought<'a> {
     pub(super) spec: &'a ContainerSpec,
-    pub(super) image: &'a Wanted,
+    pub(super) images: &'a Images,
 }
 
 /// The fields that differ between what is sought and `container`, sorted by path.
@@ -26,7 +26,7 @@ pub(super) struct Sought<'a> {
 /// - A key that was declared before and no longer is counts as changed, if its value is still live.
 /// - What image or daemon filled in is never a difference.
 pub(super) fn differences(
-    Sought { spec, image: wanted }: Sought<'_>,
+    Sought { spec, images }: Sought<'_>,
     container: &LiveContainer,
     applied: Option<&Fields>,
     live: &Live,
@@ -34,7 +34,7 @@ pub(super) fn differences(
 ) -> Vec<FieldChange> {
     let desired = normal::of_spec(spec, host);
     let image = live.images.get(&container.image);
-    let mut seen = normal::of_live(&container.spec, host);
+    let mut seen = normal::of_live(&Images::as_declared(container, spec), host);
     match normal::words(normal::security_said(&container.spec, &spec.security_opt)) {
         Some(said) => seen.set("security_opt", said),
         None => seen.remove(&FieldPath::new("security_opt")),
@@ -62,7 +62,7 @@ pub(super) fn differences(
     // What an image is called tells too little.
     paths.retain(|path| path.as_str() != "image");
     let mut changes: Vec<FieldChange> = paths.into_iter().filter_map(|path| sides.difference(path)).collect();
-    changes.extend(wanted.difference(&spec.image, container, applied, live));
+    images.add_differences(&mut changes, (spec, container), applied, live);
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     changes
 }

@@ -161,6 +161,7 @@ fn of_host(desired: &Desired, live: &Live, host: Host<'_>) -> Side {
         for (field, value) in [
             ("id", container.id.to_string()),
             ("image id", container.image.to_string()),
+            ("mounted images", format!("{:?}", container.mounted)),
             ("status", container.state.status.to_string()),
         ] {
             digests.insert(field.to_owned(), short(host.key, &value));

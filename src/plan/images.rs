@@ -1,37 +1,42 @@
-//! Which image each container is to run: what the manifest names, as the registry, the host and what runs already
-//! resolve it.
+//! Which image each container is to run, and which ones it is to mount: what the manifest names, as the registry, the host
+//! and what runs already resolve it.
 //!
 //! A plan names images by their digest where one is known, so that what was reviewed is what runs. A container that was
-//! created from `name:tag@digest` says so for ever, whatever becomes of the tag: comparing can't go in circles.
+//! created from `name:tag@digest` says so for ever, whatever becomes of the tag: comparing can't go in circles. Of what it
+//! mounts Docker tells no id, so that a label does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::change::{Cause, FieldChange};
 use super::fields::{FieldPath, FieldValue, Fields};
-use super::refusal::Refusal;
 use crate::model::desired::{Desired, Service};
 use crate::model::image::{ImageRef, PullPolicy, short_digest};
 use crate::model::live::{AtRegistry, Live, LiveContainer};
 use crate::model::name::ImageId;
 use crate::model::platform::Platform;
+use crate::model::spec::{ContainerSpec, MountSource};
+
+mod of_service;
+mod told;
+
+pub(super) use of_service::Images;
+pub(super) use told::{not_here, notes, torn};
 
 /// What the registries are to be asked before `desired` can be planned for: each reference with the age that an answer
 /// may have. Whatever the host can answer by itself isn't asked.
 pub fn questions(desired: &Desired, live: &Live) -> BTreeMap<ImageRef, Duration> {
     let mut questions: BTreeMap<ImageRef, Duration> = BTreeMap::new();
-    for service in desired.services.values() {
-        let image = &service.spec.image;
+    for (service, needed) in desired.services.values().flat_map(|service| {
+        let mounted = service.spec.mounted_images().map(|(_, image)| Needed::mounted(service, image));
+        std::iter::once(Needed::own(service)).chain(mounted).map(move |needed| (service, needed))
+    }) {
+        let image = needed.image;
         // What a digest means never changes.
         if image.digest().is_some() {
             continue;
         }
-        let platform = service.spec.platform.as_ref();
-        let known = live.references.get(image).is_some_and(|id| fits(id, platform, live))
-            || live
-                .containers
-                .values()
-                .any(|other| other.spec.image.name() == *image && runs_on(other, platform));
+        let known = live.references.get(image).is_some_and(|id| needed.fits(id, live)) || needed.is_had(live);
         let age = match service.pull {
             PullPolicy::Never => continue,
             PullPolicy::Missing if known => continue,
@@ -43,7 +48,76 @@ pub fn questions(desired: &Desired, live: &Live) -> BTreeMap<ImageRef, Duration>
     questions
 }
 
-/// The image that a container is to run.
+/// An image that a service needs: its own, or one that it mounts.
+#[derive(Clone, Copy)]
+struct Needed<'a> {
+    image: &'a ImageRef,
+    /// Docker mounts whatever the host has under a name, for any platform.
+    platform: Option<&'a Platform>,
+    pull: PullPolicy,
+    is_mounted: bool,
+}
+
+impl<'a> Needed<'a> {
+    fn own(service: &'a Service) -> Self {
+        let (image, platform) = (&service.spec.image, service.spec.platform.as_ref());
+        Self { image, platform, pull: service.pull, is_mounted: false }
+    }
+
+    fn mounted(service: &Service, image: &'a ImageRef) -> Self {
+        Self { image, platform: None, pull: service.pull, is_mounted: true }
+    }
+
+    /// Whether the image was built for the platform, as far as that is known.
+    fn fits(self, id: &ImageId, live: &Live) -> bool {
+        fits(id, self.platform, live)
+    }
+
+    /// Whether a container of the stack has what this is called.
+    fn is_had(self, live: &Live) -> bool {
+        live.containers.values().any(|container| {
+            if self.is_mounted {
+                let mut targets = container.spec.mounted_images().map(|(target, _)| target);
+                targets.any(|target| Had::mounted(container, target).is_some_and(|had| self.is_named(had)))
+            } else {
+                self.is_named(Had::own(container)) && runs_on(container, self.platform)
+            }
+        })
+    }
+
+    fn is_named(self, had: Had<'_>) -> bool {
+        had.reference.name() == *self.image && had.is_known()
+    }
+}
+
+/// An image that a container has, as its own or mounted.
+#[derive(Clone, Copy)]
+struct Had<'a> {
+    /// What it was created from.
+    reference: &'a ImageRef,
+    /// Which image of this host that is, if it is on record.
+    id: Option<&'a ImageId>,
+}
+
+impl<'a> Had<'a> {
+    fn own(container: &'a LiveContainer) -> Self {
+        Self { reference: &container.spec.image, id: Some(&container.image) }
+    }
+
+    fn mounted(container: &'a LiveContainer, target: &str) -> Option<Self> {
+        match &container.spec.mounts.get(target)?.source {
+            MountSource::Image(reference) => Some(Self { reference, id: container.mounted.get(target) }),
+            _ => None,
+        }
+    }
+
+    /// Whether anything but its name is known.
+    fn is_known(self) -> bool {
+        self.id.is_some() || self.reference.digest().is_some()
+    }
+}
+
+/// An image that a container is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     /// What to create it from: pinned where the digest is known.
@@ -54,9 +128,8 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Where it comes from: the registry's word counts for those that ask, what is here for the others.
-    pub(super) fn of(service: &Service, current: Option<&LiveContainer>, live: &Live) -> Self {
-        let image = &service.spec.image;
-        let platform = service.spec.platform.as_ref();
+    fn of(needed: Needed<'_>, had: Option<Had<'_>>, live: &Live) -> Self {
+        let Needed { image, platform, pull, .. } = needed;
         let nowhere = |reference: ImageRef| Self { id: here(&reference, platform, live), reference };
         if image.digest().is_some() {
             return nowhere(image.clone());
@@ -66,19 +139,18 @@ impl Wanted {
             AtRegistry::Absent(_) | AtRegistry::Unknown(_) => None,
         };
         let local = || {
-            let id = live.references.get(image).filter(|id| fits(id, platform, live))?;
+            let id = live.references.get(image).filter(|id| needed.fits(id, live))?;
             Some(Self { reference: pinned(image, id, live), id: Some(id.clone()) })
         };
         let running = || {
-            let is_of_it = |current: &&LiveContainer| current.spec.image.name() == *image;
-            let container = current.filter(is_of_it).filter(|current| runs_on(current, platform))?;
-            let reference = match container.spec.image.digest() {
-                Some(_) => container.spec.image.clone(),
-                None => pinned(image, &container.image, live),
+            let had = had.filter(|had| needed.is_named(*had))?;
+            let reference = match (had.reference.digest(), had.id) {
+                (None, Some(id)) => pinned(image, id, live),
+                (Some(_), _) | (None, None) => had.reference.clone(),
             };
-            Some(Self { reference, id: Some(container.image.clone()) })
+            Some(Self { reference, id: had.id.cloned() })
         };
-        let found = match service.pull {
+        let found = match pull {
             PullPolicy::Missing | PullPolicy::Never => local().or_else(running).or_else(said),
             PullPolicy::Always | PullPolicy::Every(_) => said().or_else(running).or_else(local),
         };
@@ -91,22 +163,26 @@ impl Wanted {
     }
 
     /// What tells it from others, as far as that is known.
-    pub(super) fn identity(&self) -> Option<&str> {
+    fn identity(&self) -> Option<&str> {
         self.reference.digest().or(self.id.as_ref().map(ImageId::as_str))
     }
 
-    /// Whether `container` runs it. Engines name the same image by different ids and digests, so one match is enough.
-    fn is_run_by(&self, container: &LiveContainer, live: &Live) -> bool {
+    /// Whether it is what a container has. Engines name the same image by different ids and digests, so one match is
+    /// enough; and nothing speaks against what is not on record.
+    fn is(&self, had: Had<'_>, live: &Live) -> bool {
         let Some(digest) = self.reference.digest() else {
-            return self.id.as_ref().is_none_or(|id| *id == container.image);
+            return self.id.as_ref().zip(had.id).is_none_or(|(wanted, had)| wanted == had);
         };
-        self.id.as_ref() == Some(&container.image)
-            || container.spec.image.digest() == Some(digest)
-            || digests(&self.reference, &container.image, live).any(|known| known == digest)
+        let is_of = |id: &ImageId, digest: &str| digests(&self.reference, id, live).any(|of| of == digest);
+        !had.is_known()
+            || (had.id.is_some() && had.id == self.id.as_ref())
+            || had.reference.digest() == Some(digest)
+            || had.id.is_some_and(|id| is_of(id, digest))
+            || self.id.as_ref().zip(had.reference.digest()).is_some_and(|(id, had)| is_of(id, had))
     }
 
     /// How the image of `container` differs from this one, which the manifest names `named`.
-    pub(super) fn difference(
+    fn difference(
         &self,
         named: &ImageRef,
         container: &LiveContainer,
@@ -114,106 +190,39 @@ impl Wanted {
         live: &Live,
     ) -> Option<FieldChange> {
         let path = FieldPath::new("image");
-        let runs = self.is_run_by(container, live);
-        let is_named = container.spec.image.name() == named.name();
-        if runs && is_named {
+        let had = Had::own(container);
+        let is_named = had.reference.name() == named.name();
+        if self.is(had, live) && is_named {
             return None;
         }
-        let last = applied.map(|applied| applied.get(&path));
         let word = FieldValue::word(named);
-        let cause = match last {
+        let cause = match applied.map(|applied| applied.get(&path)) {
             Some(last) if last != Some(&word) => Cause::Git,
             _ if is_named && named.digest().is_none() => Cause::Image,
             _ => Cause::Drift,
         };
         let (before, after) = if is_named {
-            self.told_apart(container, live)
+            let (before, after) = self.told_apart(had, live);
+            (FieldValue::Word(before), FieldValue::Word(after))
         } else {
-            (FieldValue::word(&container.spec.image.name()), word)
+            (FieldValue::word(&had.reference.name()), word)
         };
         Some(FieldChange { path, before: Some(before), after: Some(after), cause, diff: None })
     }
 
     /// The two images where their names are the same: by digest where both have one, else by id.
-    fn told_apart(&self, container: &LiveContainer, live: &Live) -> (FieldValue, FieldValue) {
-        let digest = container.spec.image.digest();
-        let before = digest.or_else(|| digests(&self.reference, &container.image, live).next());
-        let after = self.reference.digest();
-        let (before, after) = match (before, after, &self.id) {
+    fn told_apart(&self, had: Had<'_>, live: &Live) -> (String, String) {
+        let of_id = |id| digests(&self.reference, id, live).next();
+        let before = had.reference.digest().or_else(|| had.id.and_then(of_id));
+        let had = || had.id.map_or("unknown", ImageId::short);
+        let (before, after) = match (before, self.reference.digest(), &self.id) {
             (Some(before), Some(after), _) => (short_digest(before), short_digest(after)),
-            (_, _, Some(id)) => (container.image.short(), id.short()),
-            (_, after, None) => (container.image.short(), after.map_or("unknown", short_digest)),
+            (_, _, Some(id)) => (had(), id.short()),
+            (_, after, None) => (had(), after.map_or("unknown", short_digest)),
         };
         let name = self.reference.name();
-        let shown = |which: &str| FieldValue::Word(format!("{name} ({which})"));
-        (shown(before), shown(after))
+        (format!("{name} ({before})"), format!("{name} ({after})"))
     }
-}
-
-/// Why no container can be created from an image that must not be pulled.
-pub(super) fn not_here(service: &Service, live: &Live) -> Refusal {
-    let image = &service.spec.image;
-    let built_for = live.references.get(image).and_then(|id| live.images.get(id)?.platform.as_ref());
-    if let (Some(wanted), Some(found)) = (&service.spec.platform, built_for) {
-        return Refusal::new(
-            format!(
-                "service `{}`: the image `{image}` of this host is for {found}, and its `platform` is `{wanted}`",
-                service.name
-            ),
-            "load the image of that platform, or set `pull_policy: missing`",
-        );
-    }
-    Refusal::new(
-        format!(
-            "service `{}`: the image `{}` is not on this host, and its `pull_policy` is `never`",
-            service.name, service.spec.image
-        ),
-        "build or load it on this host, or set `pull_policy: missing`",
-    )
-}
-
-/// What people should know of the answers of the registries. A registry that didn't answer must not look like one that
-/// has nothing new.
-pub(super) fn notes(desired: &Desired, live: &Live) -> Vec<String> {
-    let used: BTreeSet<&ImageRef> = desired.services.values().map(|service| &service.spec.image).collect();
-    let answers = live.registry.iter().filter(|(image, _)| used.contains(image));
-    answers.filter_map(|(image, said)| note(image, said, live)).collect()
-}
-
-fn note(image: &ImageRef, said: &AtRegistry, live: &Live) -> Option<String> {
-    let known = live.references.contains_key(image)
-        || live.containers.values().any(|container| container.spec.image.name() == *image);
-    let then = if known { "what is on this host counts" } else { "its digest is not known beforehand" };
-    match said {
-        AtRegistry::Digest(_) => None,
-        AtRegistry::Absent(why) => {
-            Some(format!("`{image}` is not in its registry, or this host may not read it; {then}: {why}"))
-        }
-        AtRegistry::Unknown(why) => {
-            Some(format!("the registry of `{image}` could not be asked; {then}: {why}"))
-        }
-    }
-}
-
-/// What no host can have: one name for images of several platforms. The second pull would take it from the first.
-pub(super) fn torn(desired: &Desired) -> Vec<Refusal> {
-    let mut wanted: BTreeMap<&ImageRef, (&Service, &Platform)> = BTreeMap::new();
-    let mut refusals = Vec::new();
-    for service in desired.services.values() {
-        let (image, Some(platform)) = (&service.spec.image, &service.spec.platform) else { continue };
-        let (first, known) = *wanted.entry(image).or_insert((service, platform));
-        if known != platform {
-            refusals.push(Refusal::new(
-                format!(
-                    "service `{}`: the image `{image}` is wanted for {platform}, and by `{}` for {known}; a host has \
-                     one of them under a name",
-                    service.name, first.name
-                ),
-                "name the image of each platform by its own digest or tag",
-            ));
-        }
-    }
-    refusals
 }
 
 /// The image of this host that the reference means, if it is known to be here for that platform.
@@ -222,6 +231,18 @@ pub(super) fn here(reference: &ImageRef, platform: Option<&Platform>, live: &Liv
     let Some(digest) = reference.digest() else { return named() };
     let mut known = live.images.keys().filter(|id| digests(reference, id, live).any(|known| known == digest));
     known.find(|id| fits(id, platform, live)).cloned().or_else(named)
+}
+
+/// `spec` with all of its images by their tags, where they have one: by the digest it was only created.
+pub(super) fn by_name(spec: &ContainerSpec) -> ContainerSpec {
+    let mut spec = spec.clone();
+    spec.image = spec.image.name();
+    for mount in spec.mounts.values_mut() {
+        if let MountSource::Image(image) = &mut mount.source {
+            *image = image.name();
+        }
+    }
+    spec
 }
 
 /// Whether the image was built for the platform, as far as that is known.

@@ -106,7 +106,9 @@ impl Plan {
     pub fn pulls(&self) -> Vec<Pull<'_>> {
         let made_of = |image: &ImageRef| {
             let users = self.steps.iter().filter_map(|step| match &step.action {
-                Action::Create { instance, spec, .. } if spec.image == *image => Some(&instance.service),
+                Action::Create { instance, spec, .. } if spec.images().any(|used| used == image) => {
+                    Some(&instance.service)
+                }
                 _ => None,
             });
             users.collect::<BTreeSet<_>>()

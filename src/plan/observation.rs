@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::fields::{self, FieldPath, FieldValue, Fields};
 use super::normal::{Host, defaults, of_live};
-use super::{LastApplied, diff};
+use super::{LastApplied, diff, images};
 
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::name::{EnvironmentName, StackName};
@@ -216,13 +216,16 @@ fn by_name(container: &LiveContainer, live: &Live, last: &LastApplied) -> LiveCo
 }
 
 fn observed(container: &LiveContainer, applied: Option<&Fields>, live: &Live, host: Host<'_>) -> Observed {
-    let seen = of_live(&container.spec, host);
+    // Which image runs is told by the name that people gave it, unless they gave a digest.
+    let exactly = of_live(&container.spec, host);
+    let named = of_live(&images::by_name(&container.spec), host);
     let filled_in = defaults(container, live.images.get(&container.image), host);
     let nothing = Fields::default();
     let declared = applied.unwrap_or(&nothing);
-    let paths: BTreeSet<&FieldPath> = seen.paths().chain(declared.paths()).collect();
+    let paths: BTreeSet<&FieldPath> = named.paths().chain(declared.paths()).collect();
     let glimpse = |path: &FieldPath| {
-        let value = seen.get(path);
+        let as_declared = exactly.get(path).filter(|value| declared.get(path) == Some(value));
+        let value = as_declared.or_else(|| named.get(path));
         let harmless = HARMLESS.iter().any(|group| path.is_in(group));
         match (value, declared.get(path)) {
             (None, _) => Some(Glimpse::Gone),
@@ -236,7 +239,7 @@ fn observed(container: &LiveContainer, applied: Option<&Fields>, live: &Live, ho
                 Some(Glimpse::Value { value: value.clone(), drifted: true })
             }
             (Some(_), Some(_)) => Some(Glimpse::Hidden { drifted: true }),
-            (value, None) if value == filled_in.get(path) => None,
+            (_, None) if exactly.get(path) == filled_in.get(path) => None,
             // Nobody declared it. What Docker doesn't let people change afterwards is its own.
             (Some(_), None) if applied.is_some() && !diff::is_changeable(path) => None,
             (Some(value), None) if harmless => {

@@ -29,6 +29,7 @@ mod failures;
 mod gates;
 mod grants;
 mod kept_plans;
+mod mounted;
 mod registry;
 mod rollbacks;
 mod start_first;

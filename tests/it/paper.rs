@@ -332,6 +332,10 @@ impl Paper {
         spec.expose.extend(spec.ports.iter().map(|port| port.container));
         LiveContainer {
             image: self.live.references[&spec.image].clone(),
+            mounted: spec
+                .mounted_images()
+                .map(|(target, image)| (target.clone(), self.live.references[image].clone()))
+                .collect(),
             id,
             name: "unnamed".parse().unwrap(),
             instance: instance.clone(),

@@ -36,6 +36,11 @@ impl Sim {
         self.world().publish(reference, image, pull_takes);
     }
 
+    /// Lets the engine say that it has this version of the API: `1.48`.
+    pub fn pretend_api(&self, version: &'static str) {
+        self.world().api_version = version;
+    }
+
     /// Gives every running container this address from now on, for an answerer that only pretends: nobody is there.
     pub fn pretend_address(&self, address: IpAddr) {
         self.world().address = Some(address);

@@ -34,6 +34,9 @@ impl World {
             );
             return Err(Refusal::NotFound(message));
         }
+        if let Some(missing) = request.spec.images().find(|image| self.image(&image.to_string()).is_none()) {
+            return Err(Refusal::NotFound(format!("No such image: {missing}")));
+        }
         for name in request.spec.networks.keys() {
             let known = request.networks.get(name).is_some_and(|id| self.networks.contains_key(id));
             if !known {
@@ -341,6 +344,7 @@ impl World {
             instance: identity.0,
             deploy: identity.1,
             image: container.image.clone(),
+            mounted: label::mounted(&container.labels),
             state: ContainerState {
                 status,
                 restarts: container.restarts,

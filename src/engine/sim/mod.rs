@@ -157,11 +157,11 @@ impl Sim {
 
 impl Engine for Sim {
     async fn server(&self) -> Result<Server, EngineError> {
-        self.call(Verb::Server, String::new(), async |_| {
+        self.call(Verb::Server, String::new(), async |sim| {
             Ok(Server {
                 id: "simulated".to_owned(),
                 name: "a simulated Docker".to_owned(),
-                api_version: "1.41".to_owned(),
+                api_version: sim.world().api_version.to_owned(),
                 defaults: DaemonDefaults {
                     logging: Some("json-file".to_owned()),
                     runtime: Some("runc".to_owned()),

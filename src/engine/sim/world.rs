@@ -36,6 +36,8 @@ pub(super) struct World {
     pub(super) registry: BTreeMap<ImageRef, (SimImage, Duration)>,
     /// The address of every running container, if they have one.
     pub(super) address: Option<IpAddr>,
+    /// The version of the API that it says to have.
+    pub(super) api_version: &'static str,
     pub(super) events: broadcast::Sender<EngineEvent>,
     began: Instant,
     made: u64,
@@ -71,6 +73,7 @@ impl World {
             references: BTreeMap::new(),
             registry: BTreeMap::new(),
             address: None,
+            api_version: "1.41",
             events: broadcast::Sender::new(EVENTS_MAX),
             began: Instant::now(),
             made: 0,

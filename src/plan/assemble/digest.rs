@@ -76,7 +76,10 @@ pub(super) fn desired_digest(
         let decision = decisions.wanted.iter().find(|decision| decision.service.name == *name);
         let moves = decisions.wanted.iter().any(|of| of.service.name == *name && of.verdict.moves_image());
         if moves || matches!(pull, PullPolicy::Always | PullPolicy::Every(_)) {
-            digest.update(format!("{:?}", decision.and_then(|decision| decision.image.identity())));
+            digest.update(format!("{:?}", decision.and_then(|decision| decision.images.identity())));
+            for mounted in decision.into_iter().flat_map(|decision| decision.images.mounted_identities()) {
+                digest.update(format!("{mounted:?}"));
+            }
         }
     }
     DesiredDigest(hex::encode(digest.finalize()))

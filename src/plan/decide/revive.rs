@@ -1,6 +1,7 @@
 //! Which retired container serves again instead of a new one.
 
 use super::super::fields::{FieldPath, Fields};
+use super::super::images::Images;
 use super::super::normal::Host;
 use super::super::{diff, normal, peers};
 use super::Decision;
@@ -31,7 +32,9 @@ impl<'a> Decision<'a> {
             .filter(|parked| {
                 let parked = peers::as_declared((parked, &self.name), &self.spec, &self.peers);
                 let changes = diff::differences(self.sought(), &parked, None, live, host);
-                changes.iter().all(|change| change.path.is_in("restart")) && is_nobodys(&parked)
+                changes.iter().all(|change| change.path.is_in("restart"))
+                    && is_nobodys(&parked)
+                    && Images::are_on_record(&parked)
             })
             .max_by(|a, b| a.state.started_at.cmp(&b.state.started_at))
     }

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::super::decide::{Decision, Decisions, Verdict};
-use super::super::images;
 use super::super::step::{Action, Phase, Target};
 use super::{Sequence, free_name};
 use crate::model::image::ImageRef;
 use crate::model::live::LiveContainer;
 use crate::model::name::ContainerName;
 use crate::model::policy::NAME;
-use crate::model::spec::{ContainerSpec, RestartPolicy};
+use crate::model::spec::RestartPolicy;
 use crate::model::update::UpdateOrder;
 
 impl Sequence<'_> {
@@ -72,15 +71,8 @@ impl Sequence<'_> {
     /// the commit: a deploy that fails leaves the tag where it was.
     pub(super) fn name_images(&mut self, decisions: &Decisions<'_>) {
         let new = decisions.wanted.iter().filter(|decision| decision.verdict.is_new());
-        let named: BTreeSet<(&ImageRef, &ImageRef)> = new
-            .map(|decision| (&decision.image.reference, &decision.spec))
-            .filter(|(image, spec)| image.digest().is_some() && spec.image.digest().is_none())
-            .filter(|(image, ContainerSpec { image: name, platform, .. })| {
-                let there = images::here(image, platform.as_ref(), self.live);
-                there.is_none() || images::here(name, platform.as_ref(), self.live) != there
-            })
-            .map(|(image, spec)| (image, &spec.image))
-            .collect();
+        let named: BTreeSet<(&ImageRef, &ImageRef)> =
+            new.flat_map(|decision| decision.images.untagged(&decision.spec, self.live)).collect();
         for (image, name) in named {
             let action = Action::TagImage { image: image.clone(), name: name.clone() };
             self.add(Phase::Finish, 0, Vec::new(), action);

@@ -10,7 +10,7 @@ use super::{Sequence, free_name};
 use crate::model::image::ImageRef;
 use crate::model::name::{ContainerName, Instance, NetworkName};
 use crate::model::platform::Platform;
-use crate::model::spec::{ContainerSpec, MountSource};
+use crate::model::spec::MountSource;
 use crate::model::update::UpdateOrder;
 
 impl Sequence<'_> {
@@ -24,15 +24,11 @@ impl Sequence<'_> {
     }
 
     fn pull(&mut self, new: &[&Decision<'_>]) {
-        let missing = new.iter().filter(|decision| !decision.is_here(self.live));
-        let mounted = new.iter().flat_map(|decision| decision.spec.mounted_images());
-        let mut pulls: BTreeMap<&ImageRef, Option<&Platform>> = mounted
-            .filter(|image| !self.live.references.contains_key(*image))
-            .map(|image| (image, None))
-            .collect();
-        for decision in missing {
-            let platform = pulls.entry(&decision.image.reference).or_default();
-            *platform = platform.or(decision.spec.platform.as_ref());
+        let missing = new.iter().flat_map(|decision| decision.images.missing(&decision.spec, self.live));
+        let mut pulls: BTreeMap<&ImageRef, Option<&Platform>> = BTreeMap::new();
+        for (image, wanted) in missing {
+            let platform = pulls.entry(image).or_default();
+            *platform = platform.or(wanted);
         }
         for (image, platform) in pulls {
             let action = Action::PullImage { image: image.clone(), platform: platform.cloned() };
@@ -91,7 +87,7 @@ impl Sequence<'_> {
                 Action::Create {
                     instance: decision.instance.clone(),
                     name,
-                    spec: Box::new(ContainerSpec { image: decision.image.reference.clone(), ..spec }),
+                    spec: Box::new(decision.images.pin(spec)),
                     networks,
                     peers: decision.peers.clone(),
                 },

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bench::{image_ref, service, stack_with};
 
+mod mounted;
 mod platforms;
 
 /// A host with a registry, and one service `app` of the image `shop/app:1`.

@@ -51,6 +51,7 @@ pub(in crate::engine::docker) fn container(
         instance,
         deploy,
         image: parsed(answer.image, "image id")?,
+        mounted: label::mounted(&labels),
         state: state(answer.state.ok_or("the answer has no state")?, answer.restart_count),
         id,
         spec,
