@@ -15,6 +15,7 @@ pub mod name;
 pub mod place;
 pub mod platform;
 pub mod policy;
+pub mod secret;
 pub mod spec;
 pub mod text;
 pub mod tree;

@@ -10,6 +10,7 @@ use super::normal::machine::is_limit;
 use super::normal::{self, Host};
 use crate::model::live::{Live, LiveContainer, Status};
 use crate::model::platform::Platform;
+use crate::model::secret::{is_in_words, is_secret, password};
 use crate::model::spec::{ContainerSpec, Resources};
 
 /// What a container is to be made of, and of which images.
@@ -116,10 +117,11 @@ impl Sides<'_> {
             (Some(_), ..) if last != after => Cause::Git,
             _ => Cause::Drift,
         };
-        // A value that was never declared may be a secret that somebody set by hand.
+        // A value that no manifest said may be a secret that somebody set by hand.
         let shown = |value: &FieldValue| {
             let undeclared = after.is_none() && last.is_none() && path.is_in("environment");
-            if undeclared { value.clone().hidden(self.key) } else { value.clone() }
+            let may_be_secret = undeclared || (last != Some(value) && looks_secret(path, value));
+            if may_be_secret { value.clone().hidden(self.key) } else { value.clone() }
         };
         Some(FieldChange {
             path: path.clone(),
@@ -145,6 +147,21 @@ impl Sides<'_> {
                     || normal::is_proxy_variable(path)
             }
         }
+    }
+}
+
+/// Fields of which the rest of the path names a value of somebody's choice.
+const NAMED: [&str; 3] = ["environment.", "labels.", "logging.options."];
+
+/// Whether a value looks secret, by its name or by the words of a command.
+fn looks_secret(path: &FieldPath, value: &FieldValue) -> bool {
+    match (NAMED.iter().find_map(|group| path.as_str().strip_prefix(group)), value) {
+        (Some(key), FieldValue::Quoted(text)) => is_secret(key, text) || password(text).is_some(),
+        (None, FieldValue::List(items)) => is_in_words(items.iter().filter_map(|item| match item {
+            FieldValue::Quoted(word) => Some(word.as_str()),
+            _ => None,
+        })),
+        _ => false,
     }
 }
 

@@ -16,6 +16,7 @@ use evenkeel::plan::{Plan, content, plan, rollback};
 
 use crate::paper::{Paper, desired, host, key, needs, service};
 
+mod hidden;
 mod mounted;
 mod refusals;
 mod strategies;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::{Mapping, Value};
 
+use crate::model::secret::{is_secret, password};
 use crate::model::text::Text;
 
 /// A value that a file takes from outside.
@@ -17,28 +18,6 @@ pub struct Variable {
     /// Where that was found: `db.environment.POSTGRES_PASSWORD`.
     pub found: String,
 }
-
-/// Words of a key whose value is secret.
-const SECRET: [&str; 12] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "pass",
-    "pw",
-    "secret",
-    "token",
-    "key",
-    "apikey",
-    "credential",
-    "credentials",
-    "dsn",
-];
-
-/// Ends of a word that are as telling: `PGPASSWORD`, `accessToken`.
-const SECRET_ENDS: [&str; 6] = ["password", "passwd", "secret", "token", "apikey", "accesskey"];
-
-/// Words that are no secret, whatever the key.
-const ANSWERS: [&str; 6] = ["true", "false", "yes", "no", "on", "off"];
 
 /// A secret of fewer characters is not looked for inside of other values: it would be found everywhere.
 const TELLING_CHARS: usize = 6;
@@ -203,28 +182,6 @@ impl Taking {
             otherwise(self)
         }
     }
-}
-
-/// Whether the value of `key` is nothing to be written down.
-fn is_secret(key: &str, value: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let is_word = |word: &str| {
-        let word = word.strip_suffix('s').filter(|word| SECRET.contains(word)).unwrap_or(word);
-        SECRET.contains(&word) || SECRET_ENDS.iter().any(|end| word.ends_with(end))
-    };
-    let is_telling = key.split(|c: char| !c.is_ascii_alphanumeric()).any(is_word);
-    let is_place = value.starts_with('/') && ["file", "path", "dir"].iter().any(|end| key.ends_with(end));
-    let is_answer = ANSWERS.iter().any(|answer| value.eq_ignore_ascii_case(answer));
-    is_telling && !value.is_empty() && !is_place && !is_answer
-}
-
-/// The password of an address: `postgres://user:PASSWORD@db`.
-fn password(text: &str) -> Option<String> {
-    let (_, rest) = text.split_once("://")?;
-    let end = rest.find(['/', '?', '#', ' ']).unwrap_or(rest.len());
-    let (user, _) = rest.get(..end)?.rsplit_once('@')?;
-    let (_, password) = user.split_once(':')?;
-    (!password.is_empty()).then(|| password.to_owned())
 }
 
 /// `text`, with variables for the secrets in it and everything else escaped.
