@@ -141,7 +141,19 @@ fn stack(desired: &Desired) -> Value {
         part.put(key.as_str(), parts::volume(spec));
     }
     out.part("volumes", part);
-    Value::Mapping(out.0)
+    let mut whole = Value::Mapping(out.0);
+    escape(&mut whole);
+    whole
+}
+
+/// Lets no text be read as a variable.
+fn escape(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace('$', "$$"),
+        Value::Sequence(items) => items.iter_mut().for_each(escape),
+        Value::Mapping(map) => map.iter_mut().for_each(|(_, value)| escape(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => {}
+    }
 }
 
 fn service(names: &Names<'_>, service: &Service) -> Mapping {
@@ -234,7 +246,7 @@ fn container(names: &Names<'_>, spec: &ContainerSpec, out: &mut Out) {
     grants::put(out, spec);
     parts::put_mounts(out, names, spec);
     if let Some(found) = &spec.healthcheck {
-        out.part("healthcheck", healthcheck(found));
+        out.put("healthcheck", healthcheck(found).0);
     }
     settings(spec, out);
     limits(spec, out);

@@ -24,6 +24,8 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_yaml::Mapping;
 
+mod again;
+
 /// Stands for a value that isn't there.
 const ABSENT: &str = "(absent)";
 const HONOURED: &str = "honoured";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_yaml::Value;
 
 use super::{Out, cpus};
-use crate::model::spec::{BlockIo, ContainerSpec, Device, DeviceRequest, Devices, Resources, Runtime};
+use crate::model::spec::{BlockIo, ContainerSpec, Device, DeviceRequest, Devices, Resources, Runtime, Swap};
 
 pub(super) fn written(spec: &ContainerSpec, out: &mut Out) {
     out.text("domainname", spec.domainname.as_ref());
@@ -37,7 +37,12 @@ fn limits(resources: &Resources, out: &mut Out) {
     } = resources;
     // Compose writes bytes as texts.
     out.text("mem_limit", *memory);
-    out.text("memswap_limit", *memory_swap);
+    match memory_swap {
+        // As a text it would be no size.
+        Some(Swap::Unlimited) => out.put("memswap_limit", -1),
+        Some(Swap::Bytes(bytes)) => out.text("memswap_limit", Some(bytes)),
+        None => {}
+    }
     out.text("mem_reservation", *memory_reservation);
     out.text("cpus", nano_cpus.map(cpus));
     for (key, number) in [
@@ -104,9 +109,11 @@ fn devices(devices: &Devices, out: &mut Out) {
 fn request(request: &DeviceRequest) -> Value {
     let DeviceRequest { driver, count, ids, capabilities, options } = request;
     let mut one = Out::default();
-    one.texts("capabilities", capabilities);
+    // Even if there are none: they must be said.
+    one.put("capabilities", capabilities.iter().map(|word| word.as_str().into()).collect::<Vec<Value>>());
     one.text("driver", driver.as_ref());
-    if *count != 0 {
+    // Without a number and without ids all of them are meant.
+    if *count != 0 || ids.is_empty() {
         one.put("count", *count);
     }
     one.texts("device_ids", ids);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml::{Mapping, Value};
 
+use super::super::escape;
 use crate::model::secret::{is_secret, password};
 use crate::model::text::Text;
 
@@ -219,13 +220,4 @@ fn telling(service: &str, labels: &Value) -> Vec<String> {
             format!("the label `{name}` of {service} looks secret and stands here in the clear, as in Docker")
         })
         .collect()
-}
-
-fn escape(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = text.replace('$', "$$"),
-        Value::Sequence(items) => items.iter_mut().for_each(escape),
-        Value::Mapping(map) => map.iter_mut().for_each(|(_, value)| escape(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => {}
-    }
 }
