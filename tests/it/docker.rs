@@ -23,6 +23,7 @@ mod adopted;
 mod adopted_by_commits;
 mod attached;
 mod bare_files;
+mod databases;
 mod deploys;
 mod drift;
 mod failures;

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use evenkeel::engine::{Engine, ImportConfig};
 use evenkeel::model::image::ImageRef;
@@ -68,12 +68,22 @@ impl TestImage {
 
     /// Sees to it that the host of `engine` has the image.
     pub async fn ensure<E: Engine>(&self, engine: &E) {
-        // Tests run at the same time; each import makes another image, and the last one gets the name.
-        static IMPORTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-        let _importing = IMPORTING.lock().await;
-        if engine.inspect_image(&self.reference.to_string()).await.unwrap().is_none() {
-            engine.import_image(&self.reference, layer(), &self.config).await.unwrap();
-        }
+        ensure(engine, &self.reference, &self.config, layer).await;
+    }
+}
+
+/// Sees to it that the host of `engine` has the image `name`.
+pub async fn ensure<E: Engine>(
+    engine: &E,
+    name: &ImageRef,
+    config: &ImportConfig,
+    layer: impl FnOnce() -> Vec<u8>,
+) {
+    // Tests run at the same time; each import makes another image, and the last one gets the name.
+    static IMPORTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _importing = IMPORTING.lock().await;
+    if engine.inspect_image(&name.to_string()).await.unwrap().is_none() {
+        engine.import_image(name, layer(), config).await.unwrap();
     }
 }
 
@@ -84,36 +94,39 @@ impl TestImage {
     }
 }
 
-/// The layer: a tar archive with the program, and a folder to mount over.
+/// The layer: a tar archive with the program.
 fn layer() -> Vec<u8> {
-    let program = std::fs::read(program()).unwrap();
+    packed("fixture", SOURCE)
+}
+
+/// A tar archive with a program that is made of `source`.
+pub fn packed(name: &str, source: &str) -> Vec<u8> {
+    let program = std::fs::read(compiled(name, source)).unwrap();
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o755);
     header.set_size(u64::try_from(program.len()).unwrap());
-    archive.append_data(&mut header, "fixture", program.as_slice()).unwrap();
+    archive.append_data(&mut header, name, program.as_slice()).unwrap();
     archive.into_inner().unwrap()
 }
 
 /// The compiled program. It is compiled once for each version of its source.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let program = folder.join(format!("fixture-{}", &hex::encode(Sha256::digest(SOURCE))[..12]));
-        if !program.exists() {
-            // Compiled aside and moved, so that another test process never sees half of it.
-            let aside = tempfile::Builder::new().prefix("fixture-").tempdir_in(folder).unwrap();
-            let source = aside.path().join("fixture.rs");
-            std::fs::write(&source, SOURCE).unwrap();
-            let made = aside.path().join("fixture");
-            let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-            let options = ["--edition=2024", "-Ctarget-feature=+crt-static", "-O", "-Cstrip=symbols"];
-            let output =
-                Command::new(rustc).args(options).arg(&source).arg("-o").arg(&made).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            std::fs::rename(made, &program).unwrap();
-        }
-        program
-    })
+fn compiled(name: &str, source: &str) -> PathBuf {
+    static COMPILING: Mutex<()> = Mutex::new(());
+    let _compiling = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = folder.join(format!("{name}-{}", &hex::encode(Sha256::digest(source))[..12]));
+    if !program.exists() {
+        // Compiled aside and moved, so that another test process never sees half of it.
+        let aside = tempfile::Builder::new().prefix(name).tempdir_in(folder).unwrap();
+        let file = aside.path().join(format!("{name}.rs"));
+        std::fs::write(&file, source).unwrap();
+        let made = aside.path().join(name);
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let options = ["--edition=2024", "-Ctarget-feature=+crt-static", "-O", "-Cstrip=symbols"];
+        let output = Command::new(rustc).args(options).arg(&file).arg("-o").arg(&made).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::rename(made, &program).unwrap();
+    }
+    program
 }
