@@ -74,6 +74,18 @@ pub async fn client() -> Result<bollard::Docker, bollard::errors::Error> {
     bollard::Docker::connect_with_unix(&socket, 120, bollard::API_DEFAULT_VERSION)?.negotiate_version().await
 }
 
+/// Removes a container with its volumes. Under load Docker gives up waiting for the end of one that it has killed: asked
+/// again it sees that it has ended.
+async fn remove(client: &bollard::Docker, container: &str) -> Result<(), bollard::errors::Error> {
+    let options = || Some(RemoveContainerOptions { force: true, v: true, link: false });
+    for _ in 0..3 {
+        if client.remove_container(container, options()).await.is_ok() {
+            return Ok(());
+        }
+    }
+    client.remove_container(container, options()).await
+}
+
 /// Removes containers, networks and volumes of `stack`, also those that Compose made under that name, and volumes whose
 /// name begins with it.
 async fn clean(stack: &StackName) -> Result<(), bollard::errors::Error> {
@@ -85,8 +97,7 @@ async fn clean(stack: &StackName) -> Result<(), bollard::errors::Error> {
     let mut names = Vec::new();
     for container in client.list_containers(Some(options)).await? {
         names.extend(container.names.into_iter().flatten());
-        let options = RemoveContainerOptions { force: true, v: true, link: false };
-        client.remove_container(&container.id.unwrap(), Some(options)).await?;
+        remove(&client, &container.id.unwrap()).await?;
     }
     for network in client.list_networks(Some(ListNetworksOptions { filters: of_stack() })).await? {
         let id = network.id.unwrap();

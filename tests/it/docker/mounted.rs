@@ -14,13 +14,21 @@ struct Mounting {
     images: Vec<Borrowed>,
 }
 
+/// Whether the engine mounts images; where it doesn't, that is told.
+pub(super) async fn mounts_images(stage: &Stage) -> bool {
+    let api = stage.docker.server().await.unwrap().api_version;
+    let minor = api.strip_prefix("1.").and_then(|minor| minor.parse::<u32>().ok());
+    let can = minor.is_some_and(|minor| minor >= 48);
+    if !can {
+        tell(&format!("passed by: API {api} mounts no images"));
+    }
+    can
+}
+
 impl Mounting {
     async fn new() -> Option<Self> {
         let stage = Stage::new().await?;
-        let api = stage.docker.server().await.unwrap().api_version;
-        let minor = api.strip_prefix("1.").and_then(|minor| minor.parse::<u32>().ok());
-        if minor.is_none_or(|minor| minor < 48) {
-            tell(&format!("passed by: API {api} mounts no images"));
+        if !mounts_images(&stage).await {
             return None;
         }
         let mut mounting = Self { stage, images: Vec::new() };

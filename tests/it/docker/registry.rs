@@ -11,9 +11,12 @@ use base64::Engine as _;
 use bollard::query_parameters::{PushImageOptions, RemoveImageOptions};
 use evenkeel::engine::Engine;
 use evenkeel::model::image::{ImageRef, short_digest};
+use evenkeel::model::live::LiveContainer;
+use evenkeel::model::spec::MountSource;
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
 
+use super::mounted::mounts_images;
 use super::{Ran, Stage, eventually, running};
 use crate::common::docker::{client, tell};
 use crate::common::image::TestImage;
@@ -188,6 +191,33 @@ async fn a_tag_that_moves_is_seen_and_run_by_its_digest() {
     stage.compose(&service("pull_policy: missing", &pinned));
     stage.apply().ends_with(0).says("revived");
     assert_eq!(running(&stage.containers().await, "web").id, first.id);
+    forget(&stage, &registry).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mounted_image_is_pulled_and_mounted_by_its_digest() {
+    let Some(stage) = Stage::new().await else { return };
+    if !mounts_images(&stage).await {
+        return;
+    }
+    let Some(registry) = Registry::start().await else { return };
+    registry.publish(&stage, &TestImage::plain()).await;
+    let mount = format!("volumes: [{{type: image, source: '{}', target: /x}}]", registry.image());
+    stage.compose(&service(&format!("{mount}\n    pull_policy: always"), &registry.image()));
+    stage.apply().ends_with(0);
+    stage.run("-f compose.yaml plan --detailed-exitcode").ends_with(0);
+    let mounted = |web: &LiveContainer| match &web.spec.mounts["/x"].source {
+        MountSource::Image(image) => image.digest().map(str::to_owned),
+        source => panic!("{source:?}"),
+    };
+    let first = mounted(running(&stage.containers().await, "web"));
+    assert!(first.is_some());
+    registry.publish(&stage, &TestImage::telling()).await;
+    let plan = stage.run("-f compose.yaml plan").ends_with(0).stdout;
+    assert!(plan.contains("volumes./x"), "{plan}");
+    stage.apply().ends_with(0).says("replaced");
+    assert_ne!(mounted(running(&stage.containers().await, "web")), first);
+    stage.run("-f compose.yaml plan --detailed-exitcode").ends_with(0);
     forget(&stage, &registry).await;
 }
 
