@@ -6,8 +6,9 @@ use crate::model::desired::{Gate, Probe};
 use crate::model::live::Live;
 use crate::model::spec::{ContainerSpec, HealthTest};
 use crate::model::text::{REDACTED, Text};
-use crate::plan::Plan;
+use crate::plan::fields::FieldValue;
 use crate::plan::step::Action;
+use crate::plan::{LastApplied, Plan};
 
 /// Shorter texts aren't looked for: they would be found everywhere and hide what the line says.
 const SHORTEST_CHARS: usize = 4;
@@ -40,6 +41,23 @@ impl Secrets {
         let mut secrets = self.clone();
         for container in live.containers.values() {
             secrets.add(&container.spec);
+        }
+        secrets
+    }
+
+    /// The same, but for what the record says in the clear: nobody can tell from a container what is a secret, but what Git
+    /// holds in the clear is none.
+    pub(super) fn of_recorded(live: &Live, last: &LastApplied) -> Self {
+        let mut secrets = Self::default();
+        for container in live.containers.values() {
+            let mut own = Self::default();
+            own.add(&container.spec);
+            let recorded = last.current.values().find(|(id, _)| *id == container.id);
+            let mut clear = BTreeSet::new();
+            for (_, value) in recorded.iter().flat_map(|(_, fields)| fields.iter()) {
+                in_the_clear(value, &mut clear);
+            }
+            secrets.texts.extend(own.texts.into_iter().filter(|text| !clear.contains(text.as_str())));
         }
         secrets
     }
@@ -86,6 +104,18 @@ impl Secrets {
         let mut texts: Vec<&String> = self.texts.iter().collect();
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         texts.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+    }
+}
+
+fn in_the_clear<'f>(value: &'f FieldValue, clear: &mut BTreeSet<&'f str>) {
+    match value {
+        FieldValue::Word(text) | FieldValue::Quoted(text) => clear.extend(text.lines()),
+        FieldValue::List(items) => items.iter().for_each(|item| in_the_clear(item, clear)),
+        FieldValue::Bytes(_)
+        | FieldValue::Time(_)
+        | FieldValue::Switch(_)
+        | FieldValue::Content { .. }
+        | FieldValue::Sensitive(_) => {}
     }
 }
 

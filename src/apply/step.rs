@@ -14,6 +14,7 @@ use tracing::debug;
 use super::files::{FilesError, Held};
 use super::gate::wait::Watch;
 use super::gate::{GateFailure, Waited, wait};
+use super::last_words::last_words;
 use super::ledger::memory::Settled;
 use super::ledger::{Direction, LedgerError};
 use super::progress::Event;
@@ -131,12 +132,6 @@ const PAUSES_BACK: [Duration; 4] =
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Most log lines of a container that failed.
-pub(super) const LOG_LINES: u32 = 20;
-
-/// Longest wait for them.
-pub(super) const LOG_WITHIN: Duration = Duration::from_secs(2);
-
 impl<E: Engine> Site<'_, E> {
     /// Carries out one action.
     pub(super) async fn perform(&self, action: &Action) -> Result<(), StepError> {
@@ -203,11 +198,7 @@ impl<E: Engine> Site<'_, E> {
         let target = words::target_of(action);
         let container = target.as_ref().and_then(|target| self.resolve(target).ok());
         let log_tail = match container {
-            Some(container) => {
-                let lines = time::timeout(LOG_WITHIN, self.engine.logs(&container, LOG_LINES)).await;
-                // The last words are worth having, but not that the way back waits for them.
-                lines.ok().and_then(Result::ok).unwrap_or_default()
-            }
+            Some(container) => last_words(self.engine, &container, &self.secrets).await,
             None => Vec::new(),
         };
         StepFailure {
@@ -215,7 +206,7 @@ impl<E: Engine> Site<'_, E> {
             instance: target.and_then(|target| self.names.instance(&target)),
             cause: self.secrets.strike(&words::chain(error)),
             transient: error.is_transient(),
-            log_tail: log_tail.iter().map(|line| self.secrets.strike(line)).collect(),
+            log_tail,
         }
     }
 

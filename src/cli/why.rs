@@ -138,7 +138,7 @@ async fn states(
         if is_kept {
             finding.text.push_str("; kept for a rollback");
         } else if container.state.status != Status::Running || ails {
-            let mut words = machine.last_words(live, &container.id).await;
+            let mut words = machine.last_words(&desired.stack, live, &container.id).await;
             finding.more = words.split_off(words.len().saturating_sub(WORDS_MAX));
         }
         findings.push(finding);

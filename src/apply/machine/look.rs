@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use super::{DeployError, Machine, off_the_loop};
+use crate::apply::last_words::last_words;
 use crate::apply::ledger::LedgerError;
 use crate::apply::secrets::Secrets;
-use crate::apply::step::{LOG_LINES, LOG_WITHIN};
 use crate::engine::Engine;
 use crate::engine::observe::observe;
 use crate::model::adopted::Adopted;
@@ -45,11 +45,9 @@ impl<E: Engine> Machine<E> {
     }
 
     /// The last lines that a container of `live` wrote, without what is sensitive. None where it can't be asked.
-    pub async fn last_words(&self, live: &Live, container: &ContainerId) -> Vec<String> {
-        let secrets = Secrets::default().with_live(live);
-        let lines = tokio::time::timeout(LOG_WITHIN, self.engine.logs(container, LOG_LINES)).await;
-        let lines = lines.ok().and_then(Result::ok).unwrap_or_default();
-        lines.iter().map(|line| secrets.strike(line)).collect()
+    pub async fn last_words(&self, stack: &StackName, live: &Live, container: &ContainerId) -> Vec<String> {
+        let last = self.known(stack).map(|known| known.last).unwrap_or_default();
+        last_words(&self.engine, container, &Secrets::of_recorded(live, &last)).await
     }
 
     /// Looks at the host, for a plan of `desired` where the stack has `adopted` something.
