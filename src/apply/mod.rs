@@ -35,6 +35,7 @@ pub mod recover;
 pub mod soak;
 pub mod machine;
 pub mod registry;
+mod fetch;
 mod last_words;
 mod orphans;
 mod preflight;

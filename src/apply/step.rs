@@ -21,12 +21,11 @@ use super::progress::Event;
 use super::secrets::Secrets;
 use super::words::{self, Names};
 use super::{StepFailure, Tools, off_the_loop, settled};
-use crate::engine::{Engine, EngineError, UpdateContainer, stand_in};
+use crate::engine::{Engine, EngineError, UpdateContainer};
 use crate::model::desired::{Gate, RepositoryContent};
 use crate::model::grant::Grant;
 use crate::model::image::ImageRef;
 use crate::model::name::{ContainerId, DeployId, Instance, NetworkId, NetworkName, StackName};
-use crate::model::platform::Platform;
 use crate::model::spec::{ContentDigest, Resources, RestartPolicy};
 use crate::plan::Plan;
 use crate::plan::grants::Place;
@@ -93,6 +92,13 @@ pub(super) enum StepError {
         "the image `{0}` can't be made: this Evenkeel was built without a static C library; name another image"
     )]
     NoStandIn(ImageRef),
+    /// Whoever gave it is at fault, and not what is desired.
+    #[error(
+        "`{}` came, but not with the digest {}: the engine or a mirror of the registry gives something else",
+        .0.name(),
+        .0.digest().unwrap_or_default()
+    )]
+    OtherImage(ImageRef),
     #[error("the files of the repository with the digest {0} are not at hand")]
     NoContent(ContentDigest),
     /// The plan contradicts itself. The checker should have refused it.
@@ -110,7 +116,10 @@ impl StepError {
             // Whoever forbids us the engine has nothing against what is desired.
             Self::Engine(error) => error.is_transient() || matches!(error, EngineError::Denied { .. }),
             // A full disk is no fault of what is desired.
-            Self::Files(FilesError::Io { .. } | FilesError::Busy) | Self::Ledger(_) | Self::Halted => true,
+            Self::Files(FilesError::Io { .. } | FilesError::Busy)
+            | Self::Ledger(_)
+            | Self::OtherImage(_)
+            | Self::Halted => true,
             Self::Gate(_)
             | Self::Files(FilesError::Name(_))
             | Self::NoImage { .. }
@@ -249,31 +258,6 @@ impl<E: Engine> Site<'_, E> {
             }
         }
         Ok(call().await?)
-    }
-
-    async fn pull(&self, image: &ImageRef, platform: Option<&Platform>) -> Result<(), StepError> {
-        let told = |progress| self.tools.progress.event(Event::Pulling { image, progress });
-        let pulled = async {
-            if *image == stand_in::reference() {
-                let layer = stand_in::layer().ok_or_else(|| StepError::NoStandIn(image.clone()))?;
-                let config = stand_in::config();
-                return self.try_again(|| self.engine.import_image(image, layer.clone(), &config)).await;
-            }
-            self.try_again(|| self.engine.pull_image(image, platform, &told)).await.map_err(|error| {
-                match error {
-                    StepError::Engine(source @ EngineError::NotFound { .. }) => {
-                        StepError::NoImage { image: image.clone(), source: Box::new(source) }
-                    }
-                    other => other,
-                }
-            })
-        };
-        tokio::select! {
-            biased;
-            // Cancel-safe: a cancelled token stays cancelled, and half a pull is no image.
-            () = self.halt.cancelled() => Err(StepError::Halted),
-            pulled = pulled => pulled,
-        }
     }
 
     async fn lay_down(&self, digest: &ContentDigest) -> Result<(), StepError> {

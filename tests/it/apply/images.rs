@@ -310,3 +310,61 @@ async fn a_digest_in_the_manifest_is_what_runs() {
     assert_eq!(yard.serving().await.spec.image.digest(), Some(second.as_str()));
     assert!(yard.plan().await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn images_are_pulled_side_by_side_but_not_all_at_once() {
+    let mut yard = Yard::new(PullPolicy::Missing);
+    let each = Duration::from_secs(100);
+    yard.desired.services = (1..=20)
+        .map(|number| {
+            let image = format!("shop/app-{number}:1");
+            yard.sim.publish(&image_ref(&image), SimImage::of(&image), each);
+            let service = service(&format!("app-{number}"), "apps", &image);
+            (service.name.clone(), service)
+        })
+        .collect();
+    let start = tokio::time::Instant::now();
+    yard.deploy().await;
+    // Eight at a time: three rounds, and then what starts them.
+    let took = start.elapsed();
+    assert!((each * 3..each * 4).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_that_breaks_off_is_tried_again() {
+    let yard = Yard::new(PullPolicy::Missing);
+    let plan = yard.plan().await;
+    yard.sim.forget_calls();
+    let mut left = 2;
+    let fails = move |call: &Call| {
+        let fails = call.verb == Verb::PullImage && left > 0;
+        left -= i32::from(fails);
+        if fails { Fault::DoneButReplyLost } else { Fault::None }
+    };
+    yard.sim.on_call(Box::new(fails));
+    assert!(matches!(yard.carry_out(Some(&plan.id)).await, Outcome::Applied(_)));
+    let pulls = yard.sim.calls().iter().filter(|call| call.verb == Verb::PullImage).count();
+    assert_eq!(pulls, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_without_the_digest_of_the_plan_does_not_run() {
+    let yard = Yard::new(PullPolicy::Missing);
+    let plan = yard.plan().await;
+    let pinned = plan.pulls()[0].image.clone();
+    let by_digest = format!("{}@{}", pinned.repository(), pinned.digest().unwrap()).parse().unwrap();
+    // The engine says that the pull went well, and has nothing under that digest.
+    let sim = yard.sim.clone();
+    yard.sim.on_call(Box::new(move |call| {
+        if call.verb == Verb::InspectImage && call.object.contains('@') {
+            sim.untag(&by_digest);
+        }
+        Fault::None
+    }));
+    let outcome = yard.carry_out(Some(&plan.id)).await;
+    let Outcome::Failed { failure, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(failure.cause.contains("not with the digest sha256:") && failure.transient, "{failure}");
+    assert_eq!(yard.machine.ledger().quarantined(&yard.desired.stack, &plan.desired).unwrap(), None);
+    yard.sim.without_faults();
+    yard.deploy().await;
+}

@@ -92,6 +92,14 @@ impl TestImage {
     pub async fn import_as<E: Engine>(&self, name: &ImageRef, engine: &E) {
         engine.import_image(name, layer(), &self.config).await.unwrap();
     }
+
+    /// The same with so many bytes besides, which nothing makes smaller.
+    pub async fn import_with<E: Engine>(&self, name: &ImageRef, bytes: usize, engine: &E) {
+        let mut noise = vec![0; bytes];
+        getrandom::fill(&mut noise).unwrap();
+        let program = std::fs::read(compiled("fixture", SOURCE)).unwrap();
+        engine.import_image(name, archive(&[("fixture", &program), ("noise", &noise)]), &self.config).await.unwrap();
+    }
 }
 
 /// The layer: a tar archive with the program.
@@ -101,12 +109,17 @@ fn layer() -> Vec<u8> {
 
 /// A tar archive with a program that is made of `source`.
 pub fn packed(name: &str, source: &str) -> Vec<u8> {
-    let program = std::fs::read(compiled(name, source)).unwrap();
+    archive(&[(name, &std::fs::read(compiled(name, source)).unwrap())])
+}
+
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o755);
-    header.set_size(u64::try_from(program.len()).unwrap());
-    archive.append_data(&mut header, name, program.as_slice()).unwrap();
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_size(u64::try_from(content.len()).unwrap());
+        archive.append_data(&mut header, name, *content).unwrap();
+    }
     archive.into_inner().unwrap()
 }
 

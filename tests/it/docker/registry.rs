@@ -22,6 +22,8 @@ use crate::common::docker::{client, tell};
 use crate::common::image::TestImage;
 use crate::common::names::unique_port;
 
+mod breaker;
+
 const USER: &str = "ek";
 /// In the alphabet of Base64 that daemons don't read, its encoding has other characters.
 const PASSWORD: &str = "s3cret>>>???";
@@ -96,13 +98,22 @@ impl Registry {
     async fn publish(&self, stage: &Stage, image: &TestImage) {
         // A tag of its own: what the real one means on the host is not this test's to change. And an image of its own:
         // what other tests name or forget is none of its names.
-        let pushed: ImageRef = format!("{}/shop/app:pushed", self.host()).parse().unwrap();
+        let pushed = self.pushed();
         image.import_as(&pushed, &stage.docker).await;
+        self.push(stage, &pushed).await;
+    }
+
+    fn pushed(&self) -> ImageRef {
+        format!("{}/shop/app:pushed", self.host()).parse().unwrap()
+    }
+
+    /// Moves what is on the host under that name to the registry.
+    async fn push(&self, stage: &Stage, pushed: &ImageRef) {
         let client = client().await.unwrap();
         let options = PushImageOptions { tag: Some("pushed".to_owned()), ..PushImageOptions::default() };
         let name = format!("{}/shop/app", self.host());
         client.push_image(&name, Some(options), None).try_collect::<Vec<_>>().await.unwrap();
-        stage.docker.remove_image(&pushed).await.unwrap();
+        stage.docker.remove_image(pushed).await.unwrap();
         self.retag();
     }
 
@@ -128,11 +139,15 @@ impl Drop for Registry {
 
 /// Takes what was pulled from the host again, once no container uses it.
 async fn forget(stage: &Stage, registry: &Registry) {
+    forget_from(stage, &registry.host()).await;
+}
+
+async fn forget_from(stage: &Stage, host: &str) {
     let client = client().await.unwrap();
     for container in stage.containers().await {
         stage.docker.discard_container(&container.id).await.unwrap();
     }
-    let ours = format!("{}/shop/app", registry.host());
+    let ours = format!("{host}/shop/app");
     let images = client.list_images(None::<bollard::query_parameters::ListImagesOptions>).await.unwrap();
     for name in images.into_iter().flat_map(|image| [image.repo_tags, image.repo_digests].concat()) {
         if name.starts_with(&ours) {
@@ -324,6 +339,10 @@ async fn a_private_registry_is_opened_by_a_login_or_a_helper() {
     let asked = r#"read server; [ "$1" = get ] || exit 1; [ "$server" = "#;
     helper(&bin, "good", &format!("{asked}{host} ] || exit 1\necho \"{answer}\""));
     apply_as(&stage, &helpers("good"), &bin).ends_with(0).says("up after");
+    forget(&stage, &registry).await;
+    // One that is asked for all registries, unless there is one of its own.
+    let store = format!(r#"{{"credsStore": "good", "credHelpers": {{"{host}.example": "gone"}}}}"#);
+    apply_as(&stage, &store, &bin).ends_with(0).says("up after");
     forget(&stage, &registry).await;
 
     let auth = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
