@@ -117,10 +117,13 @@ impl<E: Engine> Reconciler<'_, E> {
         self.report(&plan);
         let is_repair = stable.as_ref().is_some_and(|stable| stable.desired == plan.desired);
         let is_on_record = is_repair && stable.is_some_and(|stable| stable.revision == plan.revision);
+        if let Some(why) = self.stuck(&plan, is_on_record)? {
+            return Ok(Some(Stays::Held(why)));
+        }
         if is_on_record && let Some(why) = self.held(&plan)? {
             return Ok(Some(Stays::Held(why)));
         }
-        if plan.is_empty() && is_on_record {
+        if plan.is_empty() && is_on_record && self.is_whole(&plan.stack)? {
             self.attempts(aim).forget();
             return Ok(None);
         }
@@ -188,6 +191,9 @@ impl<E: Engine> Reconciler<'_, E> {
                     info!(revision = %plan.revision, "in step, nothing to do");
                 }
                 self.audience.happens(Happening::Ended(&plan, &outcome));
+                if matches!(outcome, Outcome::RollbackFailed { .. }) {
+                    self.alarm(&plan.stack).await;
+                }
                 self.judge(aim, &plan, outcome)
             }
             Err(DeployError::Refused(refused)) => Ok(Some(Stays::Held(refusals(&refused)))),
@@ -236,7 +242,11 @@ impl<E: Engine> Reconciler<'_, E> {
                 if self.said.is_news(Topic::Host, &text) {
                     error!(reason = text, "somebody must look at this host");
                 }
-                Err(Trouble::with(text, &plan.desired))
+                // For good, or for a passing reason: then the way back is still open, and is gone again.
+                let Some(stuck) = self.stuck(plan, false)? else {
+                    return Err(Trouble::with(text, &plan.desired));
+                };
+                Ok(Some(Stays::Held(self.quarantine_of(&plan.stack, &plan.desired)?.unwrap_or(stuck))))
             }
         }
     }

@@ -43,6 +43,7 @@ mod listen;
 mod reconcile;
 mod pursue;
 mod aim;
+mod alarm;
 mod soak;
 
 pub use trigger::Trigger;

@@ -36,6 +36,7 @@ use crate::plan::{Plan, PlanId, check, content, images, normal, place, plan};
 
 pub mod adopt;
 mod look;
+pub mod stuck;
 
 use look::Known;
 

@@ -41,11 +41,11 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
         Err(ended) => ended,
     };
     let status = ended.tell(output);
-    if let Ended::Here(plan, outcome) | Ended::Reviewed(plan, outcome) = &ended
-        && matches!(**outcome, Outcome::Applied(_))
-        && machine.ledger().open_watch(&plan.stack)?.is_some_and(|open| open.desired == plan.desired)
+    if let Ended::Here(done) = &ended
+        && matches!(done.outcome, Outcome::Applied(_))
+        && machine.ledger().open_watch(&done.plan.stack)?.is_some_and(|open| open.desired == done.plan.desired)
     {
-        let longest = plan.watch.values().map(|(time, _)| *time).max().unwrap_or_default();
+        let longest = done.plan.watch.values().map(|(time, _)| *time).max().unwrap_or_default();
         output.say(&format!(
             "watched for {} by the agent; without `evenkeel run` nobody watches",
             seconds(longest)

@@ -163,7 +163,8 @@ pub enum Command {
     /// Show what runs
     ///
     /// Every container with its tier, state and image; which revision is applied and since when, how the last deploy ended,
-    /// whether the manifests want something else by now, and what is quarantined.
+    /// whether the manifests want something else by now, and what is quarantined. Ends with 4 while a failed deploy could
+    /// not be rolled back.
     Status(StatusArgs),
     /// Show what was deployed, when and how it ended
     History(HistoryArgs),

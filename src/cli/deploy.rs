@@ -1,7 +1,10 @@
 //! What `apply` and `rollback` have in common: show the plan, ask, carry it out, tell how it ended.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::confirm::confirm;
@@ -9,8 +12,9 @@ use super::failure::ExitStatus;
 use super::output::Output;
 use super::progress::Bars;
 use super::words::moment;
-use super::{outcome, saved};
+use super::{outcome, saved, stuck};
 use crate::apply::Outcome;
+use crate::apply::machine::stuck::Stuck;
 use crate::apply::machine::{Machine, Order};
 use crate::apply::registry::Registries;
 use crate::engine::docker::Docker;
@@ -46,9 +50,17 @@ pub(super) enum Ended {
     /// It was told to end at once.
     CutOff,
     /// It came to an end of its own.
-    Here(Box<Plan>, Box<Outcome>),
-    /// The same of a saved plan.
-    Reviewed(Box<Plan>, Box<Outcome>),
+    Here(Box<Done>),
+}
+
+/// A deploy that came to an end of its own.
+pub(super) struct Done {
+    pub(super) plan: Plan,
+    pub(super) outcome: Outcome,
+    /// Whether the plan was a saved one.
+    reviewed: bool,
+    /// How the stack stands, where the way back has failed for good.
+    stuck: Option<Stuck>,
 }
 
 /// A plan that somebody agreed to.
@@ -105,7 +117,7 @@ async fn is_confirmed(question: &'static str, signals: &Signals) -> anyhow::Resu
 
 impl Agreed<'_> {
     /// Deploys. Nothing of how it ended is told yet.
-    pub(super) async fn carry_out(self) -> anyhow::Result<Ended> {
+    pub(super) async fn carry_out(&self) -> anyhow::Result<Ended> {
         let Self { wish, plan, bars, signals } = self;
         let order = Order {
             desired: wish.desired,
@@ -115,15 +127,52 @@ impl Agreed<'_> {
             registries: Registries::Recall,
             trigger: wish.trigger,
             actor: wish.actor,
-            progress: &bars,
+            progress: bars,
             stop: &signals.stop,
         };
         let deploying = Box::pin(wish.machine.deploy(order));
         let Some(deployed) = signals.guard(deploying).await else { return Ok(Ended::CutOff) };
+        signals.is_deploying.store(false, Ordering::Relaxed);
         bars.clear();
         let (plan, outcome) = deployed.map_err(outcome::not_planned)?;
-        let (plan, outcome) = (Box::new(plan), Box::new(outcome));
-        Ok(if wish.reviewed.is_some() { Ended::Reviewed(plan, outcome) } else { Ended::Here(plan, outcome) })
+        let stuck = match &outcome {
+            // Where even that can't be seen, what is known already is told.
+            Outcome::RollbackFailed { .. } => wish.machine.stuck(&plan.stack).await.ok().flatten(),
+            _ => None,
+        };
+        Ok(Ended::Here(Box::new(Done { plan, outcome, reviewed: wish.reviewed.is_some(), stuck })))
+    }
+
+    /// Cancelled by the first signal, during the deploy or after it.
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.signals.stop
+    }
+}
+
+impl Done {
+    /// For machines.
+    pub(super) fn to_json(&self) -> Value {
+        let mut form = outcome::to_json(&self.plan, &self.outcome);
+        form["stuck"] = self.stuck.as_ref().map_or(Value::Null, stuck::to_json);
+        if self.reviewed {
+            form["as_reviewed"] = matches!(self.outcome, Outcome::Applied(_) | Outcome::Unchanged).into();
+        }
+        form
+    }
+
+    /// For people.
+    pub(super) fn say(&self, output: Output) -> ExitStatus {
+        let Self { plan, outcome, reviewed, stuck } = self;
+        let status = outcome::tell(plan, outcome, output);
+        if let Some(stuck) = stuck {
+            for line in stuck::ways_out(stuck) {
+                output.say(&line);
+            }
+        }
+        if *reviewed && status == ExitStatus::Done {
+            output.say(&format!("executed plan {} as reviewed", plan.id));
+        }
+        status
     }
 }
 
@@ -132,16 +181,10 @@ impl Ended {
     pub(super) fn tell(&self, output: Output) -> ExitStatus {
         if output.json {
             output.value(&match self {
-                Self::Declined => serde_json::json!({"status": "declined"}),
-                Self::CutOff => serde_json::json!({"status": "cut-off"}),
+                Self::Declined => json!({"status": "declined"}),
+                Self::CutOff => json!({"status": "cut-off"}),
                 Self::Stale(expected, found, moved) => saved::stale_json(expected, found, moved),
-                Self::Here(plan, outcome) => outcome::to_json(plan, outcome),
-                Self::Reviewed(plan, outcome) => {
-                    let mut form = outcome::to_json(plan, outcome);
-                    form["as_reviewed"] =
-                        matches!(**outcome, Outcome::Applied(_) | Outcome::Unchanged).into();
-                    form
-                }
+                Self::Here(done) => done.to_json(),
             });
         }
         match self {
@@ -159,14 +202,7 @@ impl Ended {
                 output.error(&saved::stale(expected, moved));
                 ExitStatus::Failed
             }
-            Self::Here(plan, outcome) => outcome::tell(plan, outcome, output),
-            Self::Reviewed(plan, outcome) => {
-                let status = outcome::tell(plan, outcome, output);
-                if status == ExitStatus::Done {
-                    output.say(&format!("executed plan {} as reviewed", plan.id));
-                }
-                status
-            }
+            Self::Here(done) => done.say(output),
         }
     }
 }
@@ -186,14 +222,17 @@ struct Signals {
     stop: CancellationToken,
     /// Cancelled by the second one: the program ends at once.
     end: CancellationToken,
+    /// Whether there still is a deploy to undo.
+    is_deploying: Arc<AtomicBool>,
 }
 
 impl Signals {
     fn listen(output: Output) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         let (stop, end) = (CancellationToken::new(), CancellationToken::new());
+        let is_deploying = Arc::new(AtomicBool::new(true));
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-            let (stop, end) = (stop.clone(), end.clone());
+            let (stop, end, is_deploying) = (stop.clone(), end.clone(), Arc::clone(&is_deploying));
             tokio::spawn(async move {
                 let Ok(mut signals) = signal(kind) else { return };
                 while signals.recv().await.is_some() {
@@ -203,14 +242,17 @@ impl Signals {
                         stop.cancel();
                         // A terminal shows `^C` where the cursor is.
                         let lead = if output.live { "\n" } else { "" };
-                        output.say(&format!(
-                            "{lead}stopping; what was begun is undone (once more: end at once, in the middle)"
-                        ));
+                        let words = if is_deploying.load(Ordering::Relaxed) {
+                            "stopping; what was begun is undone (once more: end at once, in the middle)"
+                        } else {
+                            "stopping"
+                        };
+                        output.say(&format!("{lead}{words}"));
                     }
                 }
             });
         }
-        Self { stop, end }
+        Self { stop, end, is_deploying }
     }
 
     /// Awaits `work`, or nothing when the program is told to end at once.

@@ -26,6 +26,7 @@ mod review;
 mod keep;
 mod saved;
 mod observe;
+mod stuck;
 mod deploy;
 mod apply;
 mod run;
@@ -88,7 +89,7 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Run(args) => Box::pin(run::run(global, args, output)).await,
         Command::Status(_) => status::status(global, output).await,
         Command::History(args) => history::history(global, args, output).await,
-        Command::Why(args) => why::why(global, args, output).await,
+        Command::Why(args) => Box::pin(why::why(global, args, output)).await,
         Command::Rollback(args) => Box::pin(rollback::rollback(global, args, output)).await,
         Command::Adopt(args) => Box::pin(adopt::adopt(global, args, output)).await,
         Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,

@@ -28,9 +28,10 @@ pub(super) fn not_planned(error: DeployError) -> anyhow::Error {
         error @ DeployError::State(crate::apply::state::StateError::Held { .. }) => {
             hinted(error, "wait until it is done")
         }
-        error @ DeployError::NotRecovered { .. } => {
-            hinted(error, "look at `docker ps -a`, put right what stands in the way, and try again")
-        }
+        error @ DeployError::NotRecovered { .. } => hinted(
+            error,
+            "`evenkeel status` shows how it stands; put right what stands in the way, and try again",
+        ),
         error => error.into(),
     }
 }
@@ -94,7 +95,10 @@ pub(super) fn tell(plan: &Plan, outcome: &Outcome, output: Output) -> ExitStatus
         Outcome::RollbackFailed { failure, rollback, .. } => {
             fault(failure, output);
             not_put_back(rollback, output);
-            output.warn("the way back failed too: look at `docker ps -a` and start what should run");
+            output.warn("the way back failed too: the stack is half done, and somebody must look");
+            if rollback.iter().any(|failure| failure.transient) {
+                output.say("the manifests are not to blame: the next `evenkeel apply`, or the agent, goes back first");
+            }
             ExitStatus::RollbackFailed
         }
     }

@@ -94,7 +94,7 @@ async fn present_stack(global: &Global, output: Output) -> anyhow::Result<StackN
 /// The latest revision that was deployed well and isn't the present one. What a rollback has left is passed over: the
 /// second rollback in a row goes further back.
 fn target(ledger: &Ledger, stack: &StackName) -> anyhow::Result<String> {
-    let (stable, held) = (ledger.last_stable(stack)?, ledger.held(stack)?);
+    let (stable, half_done) = (ledger.last_stable(stack)?, half_done(ledger, stack)?);
     let Some(left) = stable else {
         return Err(hinted(
             anyhow!("`{stack}` has not been deployed on this host"),
@@ -104,7 +104,7 @@ fn target(ledger: &Ledger, stack: &StackName) -> anyhow::Result<String> {
     let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
     // From what is half done it goes back to what was done last; else further back than that.
     let is_meant =
-        |record: &&DeployRecord| went_well(record) && (record.desired == left.desired) == held.is_some();
+        |record: &&DeployRecord| went_well(record) && (record.desired == left.desired) == half_done.is_some();
     for record in records.iter().filter(is_meant) {
         if ledger.quarantined(stack, &record.desired)?.is_some() {
             continue;
@@ -121,6 +121,11 @@ fn target(ledger: &Ledger, stack: &StackName) -> anyhow::Result<String> {
         ),
         "see `evenkeel history`, or name a revision with `--to REV`",
     ))
+}
+
+/// The deploy that left the stack half done, held or because its way back has failed.
+fn half_done(ledger: &Ledger, stack: &StackName) -> anyhow::Result<Option<DeployRecord>> {
+    Ok(ledger.held(stack)?.or(ledger.stuck(stack)?))
 }
 
 fn unreachable_revision(made_from: &str, record: &DeployRecord) -> anyhow::Error {
@@ -155,11 +160,11 @@ struct Left {
 /// Quarantines what is left, unless that is nothing, has no deploy on record, or has been quarantined already.
 fn leave(machine: &Machine<Docker>, stack: &StackName, target: &Resolved) -> anyhow::Result<Option<Left>> {
     let ledger = machine.ledger();
-    let (deploy, revision, desired) = if let Some(held) = ledger.held(stack)? {
-        if ledger.quarantined(stack, &held.desired)?.is_some() {
+    let (deploy, revision, desired) = if let Some(left) = half_done(ledger, stack)? {
+        if ledger.quarantined(stack, &left.desired)?.is_some() {
             return Ok(None);
         }
-        (held.id, held.revision, held.desired)
+        (left.id, left.revision, left.desired)
     } else {
         let Some(Stable { revision, desired, .. }) = ledger.last_stable(stack)? else { return Ok(None) };
         let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
@@ -182,8 +187,8 @@ fn settle(
     ended: &anyhow::Result<Ended>,
 ) -> anyhow::Result<Option<String>> {
     let there = match ended {
-        Ok(Ended::Here(plan, outcome) | Ended::Reviewed(plan, outcome)) => match **outcome {
-            Outcome::Unchanged | Outcome::Applied(_) => Some(&plan.desired),
+        Ok(Ended::Here(done)) => match done.outcome {
+            Outcome::Unchanged | Outcome::Applied(_) => Some(&done.plan.desired),
             Outcome::Refused(_)
             | Outcome::Failed { .. }
             | Outcome::Interrupted(_)

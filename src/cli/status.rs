@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 
 use super::args::Global;
 use super::failure::ExitStatus;
-use super::history;
 use super::look::{Compared, Look, look};
 use super::output::Output;
 use super::words::{ago, count, moment, table};
+use super::{history, outcome, stuck};
 use crate::apply::ledger::history::DeployRecord;
 use crate::apply::ledger::memory::{Quarantined, Stable};
 use crate::apply::machine::Machine;
+use crate::apply::machine::stuck::Stuck;
 use crate::engine::docker::Docker;
 use crate::model::desired::Desired;
 use crate::model::live::{Health, Live, LiveContainer, Status};
@@ -25,13 +26,14 @@ const DEPLOYS_LOOKED_AT: u32 = 50;
 
 pub(super) async fn status(global: &Global, output: Output) -> anyhow::Result<ExitStatus> {
     let look = look(global, output).await?;
-    let report = report(&look)?;
+    let stuck = look.machine.stuck(&look.desired.stack).await.map_err(outcome::not_planned)?;
+    let report = report(&look, stuck)?;
     if output.json {
         output.value(&report.to_json());
     } else {
         output.data(&report.to_text(look.machine.now()));
     }
-    Ok(ExitStatus::Done)
+    Ok(if report.stuck.is_some() { ExitStatus::RollbackFailed } else { ExitStatus::Done })
 }
 
 /// One container of the table, or one that is missing.
@@ -51,6 +53,8 @@ struct Report {
     last: Option<DeployRecord>,
     /// The deploy that left the stack half done.
     held: Option<DeployRecord>,
+    /// The deploy that left it so because its way back has failed, and the ways out.
+    stuck: Option<Stuck>,
     /// Until when the last deploy is watched.
     watched: Option<Timestamp>,
     quarantined: Vec<(DeployRecord, Quarantined)>,
@@ -61,7 +65,7 @@ struct Report {
     kept: usize,
 }
 
-fn report(look: &Look) -> anyhow::Result<Report> {
+fn report(look: &Look, alarm: Option<Stuck>) -> anyhow::Result<Report> {
     let Look { machine, desired, compared, live } = look;
     let (stack, ledger) = (&desired.stack, machine.ledger());
     let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
@@ -80,6 +84,7 @@ fn report(look: &Look) -> anyhow::Result<Report> {
         quarantined: quarantined(machine, desired, &records)?,
         last: records.into_iter().next(),
         held: ledger.held(stack)?,
+        stuck: alarm,
         watched: ledger.open_watch(stack)?.and_then(|open| open.until()),
         sync,
         rows,
@@ -187,6 +192,12 @@ impl Report {
             let what = format!("{} is half done since {}", held.revision, moment(held.began));
             line("held", format!("{what}: push a fix, or go back: `evenkeel rollback`"));
         }
+        if let Some(stuck) = &self.stuck {
+            line("ALARM", stuck::headline(stuck));
+            for way in stuck::ways_out(stuck) {
+                line("", way);
+            }
+        }
         if let Some(until) = self.watched {
             line("watched", format!("until {}: the agent goes back if something fails", moment(until)));
         }
@@ -220,7 +231,7 @@ impl Report {
     }
 
     fn to_json(&self) -> Value {
-        let Self { stack, stable, last, held, watched, quarantined, sync, rows, kept } = self;
+        let Self { stack, stable, last, held, stuck, watched, quarantined, sync, rows, kept } = self;
         json!({
             "stack": stack,
             "applied": stable.as_ref().map(|Stable { revision, desired, since }| json!({
@@ -231,6 +242,7 @@ impl Report {
             })),
             "last_deploy": last.as_ref().map(history::to_json),
             "held": held.as_ref().map(history::to_json),
+            "stuck": stuck.as_ref().map(stuck::to_json),
             "watched_until": watched.map(|until| until.to_string()),
             "changes": sync.as_ref().ok().map(|(changes, _)| changes),
             "reported": sync.as_ref().ok().map(|(_, reported)| reported),

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::args::{Global, WhyArgs};
 use super::failure::ExitStatus;
-use super::history;
 use super::look::{Compared, Look, look};
 use super::output::Output;
 use super::words::{ago, moment};
+use super::{history, outcome, stuck};
 use crate::apply::ledger::history::{ChangeLine, DeployRecord};
 use crate::apply::machine::Machine;
 use crate::engine::docker::Docker;
@@ -37,6 +37,11 @@ pub(super) async fn why(global: &Global, args: &WhyArgs, output: Output) -> anyh
         states(&machine, &object, (&desired, &live), now, &mut findings).await;
     }
     records(&machine, &desired, &object, now, &mut findings)?;
+    if let Some(stuck) = machine.stuck(&desired.stack).await.map_err(outcome::not_planned)? {
+        let mut finding = Finding::new("alarm", stuck::headline(&stuck));
+        finding.more = stuck::ways_out(&stuck);
+        findings.push(finding);
+    }
     findings.push(difference(&compared, &object));
     if output.json {
         let found = findings.iter().map(Finding::to_json).collect::<Vec<_>>();

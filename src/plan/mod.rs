@@ -41,6 +41,7 @@ mod turns;
 mod sequence;
 mod assemble;
 pub mod rollback;
+pub mod by_hand;
 pub mod check;
 pub mod content;
 mod inert;

@@ -17,6 +17,7 @@ mod contests;
 mod holds;
 mod process;
 mod scene;
+mod stuck;
 mod watch;
 
 fn container(service: &str) -> ContainerName {

@@ -34,6 +34,7 @@ mod mounted;
 mod registry;
 mod rollbacks;
 mod start_first;
+mod stuck;
 mod why;
 mod written;
 
@@ -227,6 +228,17 @@ impl Ran {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap()
     }
+}
+
+/// Waits until there is something, for half a minute at most.
+pub async fn eventually_some<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
+    for _ in 0..600 {
+        if let Some(found) = found() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {what}");
 }
 
 /// Waits until `holds`, for half a minute at most.

@@ -282,22 +282,33 @@ impl Ledger {
         rows.into_iter().map(|row| cooked(row).map_err(|what| self.damaged(what))).collect()
     }
 
-    /// The deploy that left `stack` half done, as long as nothing was carried out since.
+    /// The deploy that left `stack` half done because a service of it is not to be rolled back, as long as nothing was
+    /// carried out since.
     pub fn held(&self, stack: &StackName) -> Result<Option<DeployRecord>, LedgerError> {
+        self.left_by(stack, State::Held)
+    }
+
+    /// The deploy that left `stack` half done because its way back has failed, as long as nothing was carried out since.
+    pub fn stuck(&self, stack: &StackName) -> Result<Option<DeployRecord>, LedgerError> {
+        self.left_by(stack, State::RollbackFailed)
+    }
+
+    /// The deploy that left `stack` half done, if that is how it ended.
+    fn left_by(&self, stack: &StackName, ending: State) -> Result<Option<DeployRecord>, LedgerError> {
         // What failed in between left things as they were.
         let sql = format!(
-            "SELECT {COLUMNS} FROM deploys WHERE stack = ?1 AND state IN ('held', 'done', 'committed')
-             ORDER BY seq DESC LIMIT 1"
+            "SELECT {COLUMNS} FROM deploys
+             WHERE stack = ?1 AND state IN ('held', 'rollback_failed', 'done', 'committed') ORDER BY seq DESC LIMIT 1"
         );
         let row = self.read(|connection| {
             connection.prepare_cached(&sql)?.query_row([stack.as_str()], raw).optional()
         })?;
         let latest = row.map(|row| cooked(row).map_err(|what| self.damaged(what))).transpose()?;
-        let Some(held) = latest.filter(|record| record.state == State::Held) else { return Ok(None) };
+        let Some(left) = latest.filter(|record| record.state == ending) else { return Ok(None) };
         // A look may have found that all is as desired after all, without a deploy.
         let stable = self.last_stable(stack)?;
-        let is_over = stable.is_some_and(|stable| held.ended.is_some_and(|ended| ended < stable.since));
-        Ok(Some(held).filter(|_| !is_over))
+        let is_over = stable.is_some_and(|stable| left.ended.is_some_and(|ended| ended < stable.since));
+        Ok(Some(left).filter(|_| !is_over))
     }
 
     /// The steps of a deploy in the order in which they were begun. Those of old deploys are forgotten.

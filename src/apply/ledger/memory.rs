@@ -125,7 +125,9 @@ impl Ledger {
         let known = self.last_stable(&plan.stack)?;
         let revision_is_known =
             known.is_some_and(|stable| stable.revision == plan.revision && stable.desired == plan.desired);
-        if revision_is_known && self.last_applied(&plan.stack)?.current == *current {
+        // What a deploy left half done is over by this.
+        let is_whole = self.held(&plan.stack)?.is_none() && self.stuck(&plan.stack)?.is_none();
+        if revision_is_known && is_whole && self.last_applied(&plan.stack)?.current == *current {
             return Ok(());
         }
         self.write(|transaction| {

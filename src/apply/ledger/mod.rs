@@ -326,7 +326,8 @@ impl Ledger {
         LedgerError::Damaged { path: self.path.clone(), what: what.into() }
     }
 
-    fn checkpoint(&self, deploy: &DeployId) -> Result<Checkpoint, LedgerError> {
+    /// What `deploy` returns to when it fails.
+    pub(super) fn checkpoint(&self, deploy: &DeployId) -> Result<Checkpoint, LedgerError> {
         let json: Option<String> = self.read(|connection| {
             connection
                 .query_row("SELECT checkpoint FROM deploys WHERE id = ?1", [deploy.as_str()], |row| {
