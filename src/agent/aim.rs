@@ -38,6 +38,8 @@ pub(super) enum Stays {
     Held(String),
     /// For a reason that was told already: the manifests are wrong, or it is too early to try again.
     Told,
+    /// The deploy was given up for a newer commit, which is looked at next.
+    Superseded,
 }
 
 /// Something failed that may succeed later without any change of what is desired.
@@ -172,6 +174,7 @@ impl<E: Engine> Reconciler<'_, E> {
             debug!(plan = %plan.id, revision = %plan.revision, changes = plan.changes.len(), why, "deploying");
             self.audience.happens(Happening::Deploys(plan));
         }
+        let stop = self.stop.child_token();
         let order = Order {
             desired,
             expected: None,
@@ -183,9 +186,10 @@ impl<E: Engine> Reconciler<'_, E> {
             trigger: why,
             actor: ACTOR,
             progress: self.audience,
-            stop: self.stop,
+            stop: &stop,
         };
-        match self.machine.deploy(order).await {
+        let (deployed, newer) = self.unless_superseded(self.machine.deploy(order), &stop).await;
+        match deployed {
             Ok((plan, outcome)) => {
                 if outcome == Outcome::Unchanged {
                     info!(revision = %plan.revision, "in step, nothing to do");
@@ -194,7 +198,13 @@ impl<E: Engine> Reconciler<'_, E> {
                 if matches!(outcome, Outcome::RollbackFailed { .. }) {
                     self.alarm(&plan.stack).await;
                 }
-                self.judge(aim, &plan, outcome)
+                if let (Outcome::Interrupted(report), Some(newer)) = (&outcome, newer) {
+                    self.superseded(&report.deploy, &newer);
+                    Ok(Some(Stays::Superseded))
+                } else {
+                    self.given_up = 0;
+                    self.judge(aim, &plan, outcome)
+                }
             }
             Err(DeployError::Refused(refused)) => Ok(Some(Stays::Held(refusals(&refused)))),
             Err(error) => Err(Trouble::with(chain(&error), &plan.desired)),

@@ -12,8 +12,9 @@
 //!   host must not go back to something old, with its old flaws, in silence. Somebody who means it says `apply`;
 //! - it removes so many services that somebody must agree first.
 //!
-//! A commit that comes while a deploy is under way waits for its end; then the newest one is taken. What fails for a
-//! passing reason is tried again after growing pauses. A field that somebody sets back three times within ten minutes
+//! A deploy under way is given up, at a safe point, for a newer commit that wants something else (`newer`); one that has
+//! committed goes on to its end, and a way back is never given up. What fails for a passing reason is tried again after
+//! growing pauses. A field that somebody sets back three times within ten minutes
 //! is left alone for half an hour (`contest`). Everything is told once, until it changes.
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ mod reconcile;
 mod pursue;
 mod aim;
 mod alarm;
+mod newer;
 mod soak;
 
 pub use trigger::Trigger;

@@ -29,6 +29,8 @@ impl<E: Engine> Reconciler<'_, E> {
                 Ok(())
             }
             Some(_) if self.stop.is_cancelled() => Ok(()),
+            // The next look follows at once, and finds what is to be aimed at.
+            Some(Stays::Superseded) => Ok(()),
             Some(why) => {
                 if let Stays::Held(why) = &why
                     && self.said.is_news(Topic::Hold, why)
@@ -87,7 +89,7 @@ impl<E: Engine> Reconciler<'_, E> {
         };
         match stays {
             None => drop(self.said.is_over(Topic::Repair)),
-            Some(Stays::Told) => {}
+            Some(Stays::Told | Stays::Superseded) => {}
             Some(Stays::Held(why)) => {
                 if self.said.is_news(Topic::Repair, &why) {
                     warn!(reason = why, "what was deployed last is not kept up");

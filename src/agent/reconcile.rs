@@ -34,7 +34,9 @@ pub(super) struct Reconciler<'a, E> {
     pub(super) said: Said,
     pub(super) follow: Arc<Follow>,
     pub(super) interest: watch::Sender<Interest>,
-    source_changed: Arc<Notify>,
+    pub(super) source_changed: Arc<Notify>,
+    /// How many deploys in a row were given up for a newer commit.
+    pub(super) given_up: u32,
     /// Hears of changes of the repository. Absent where that isn't possible at the moment.
     ears: Option<Watch>,
     /// Whether the branch could be read the last time.
@@ -82,6 +84,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             follow: Arc::new(follow.clone()),
             interest: watch::Sender::default(),
             source_changed: Arc::default(),
+            given_up: 0,
             ears: None,
             is_readable: true,
             head: None,

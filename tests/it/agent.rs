@@ -15,6 +15,7 @@ use scene::{Heard, Scene, fail_first, manifest, stack};
 
 mod contests;
 mod holds;
+mod newer;
 mod process;
 mod scene;
 mod stuck;

@@ -311,6 +311,15 @@ impl Ledger {
         Ok(Some(left).filter(|_| !is_over))
     }
 
+    /// Says of a deploy that has ended why it did, in other words than those on record.
+    pub fn explain(&self, deploy: &DeployId, why: &str) -> Result<(), LedgerError> {
+        self.write(|transaction| {
+            transaction
+                .execute("UPDATE deploys SET failure = ?2 WHERE id = ?1", params![deploy.as_str(), why])?;
+            Ok(())
+        })
+    }
+
     /// The steps of a deploy in the order in which they were begun. Those of old deploys are forgotten.
     pub fn steps(&self, deploy: &DeployId) -> Result<Vec<StepRecord>, LedgerError> {
         let rows = self.read(|connection| rows_of_steps(connection, deploy))?;
