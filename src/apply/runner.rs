@@ -151,9 +151,10 @@ impl<'a, 'b, E: Engine> Round<'a, 'b, E> {
     }
 
     fn begin(&mut self, at: usize) {
-        let phase = self.steps[at].turn.phase;
-        self.ran.wrote |= phase > Phase::Images;
-        self.ran.switched |= phase == Phase::Switch;
+        let Step { turn, action, .. } = &self.steps[at];
+        self.ran.wrote |= turn.phase > Phase::Images;
+        // Where a network is made anew, everybody leaves it first.
+        self.ran.switched |= turn.phase == Phase::Switch || matches!(action, Action::Disconnect { .. });
     }
 
     fn end(&mut self, ended: Ended, resolve: Resolve) {

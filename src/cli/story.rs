@@ -123,6 +123,7 @@ impl Story {
             return self.pull_done(image, took);
         }
         let Some(name) = name.filter(|_| step.turn.phase == Phase::Switch) else { return Vec::new() };
+        let is_first = !self.took.contains_key(name);
         let total = {
             let total = self.took.entry(name.to_owned()).or_default();
             *total += took;
@@ -132,6 +133,8 @@ impl Story {
         let operation = self.subjects.get(name).map(|subject| subject.operation);
         let words = match (&step.action, self.is_back, operation) {
             (Action::Await { .. }, true, _) => format!("runs again after {after}"),
+            // Nobody started it: a network of it was made anew.
+            (Action::Await { .. }, false, _) if is_first => format!("still up after {after}"),
             (Action::Await { .. }, false, Some(Operation::Replace(_))) => {
                 format!("replaced, up after {after}")
             }

@@ -1,12 +1,21 @@
 //! Networks that are made anew: everybody leaves, and joins again without a restart.
 
+use std::time::Duration;
+
 use super::super::addresses::is_fixed;
 use super::super::decide::{Decisions, Verdict};
 use super::super::shared::Recreated;
 use super::super::step::{Action, NetworkRef, Phase, Target};
 use super::Sequence;
-use crate::model::live::LiveContainer;
-use crate::model::spec::Attachment;
+use crate::model::desired::{ExecProbe, Expect, Gate, Ports, Probe};
+use crate::model::live::{Health, LiveContainer, Status};
+use crate::model::spec::{Attachment, ContainerSpec, HealthTest};
+use crate::model::text::Text;
+
+/// How long a container must run on after its network was made anew, ...
+const STILL_FOR: Duration = Duration::from_secs(1);
+/// ... and after what time without a good health check it has not come through.
+const STILL_WITHIN: Duration = Duration::from_secs(60);
 
 impl Sequence<'_> {
     /// Adds the steps for `networks`, after those of all containers: what they keep is completed here.
@@ -48,12 +57,53 @@ impl Sequence<'_> {
                 after.extend(joined);
             }
         }
+        self.look_after(networks, decisions);
+    }
+
+    /// Looks whether who stays has come through it, before anything is decided. Who was not well before isn't asked.
+    fn look_after(&mut self, networks: &[Recreated<'_>], decisions: &Decisions<'_>) {
+        let is_on = |container: &LiveContainer| {
+            networks.iter().any(|network| container.spec.networks.contains_key(&network.old.spec.name))
+        };
+        for decision in &decisions.wanted {
+            let Some(current) = decision.current.filter(|current| is_on(current)) else { continue };
+            let is_well =
+                current.state.status == Status::Running && current.state.health != Some(Health::Unhealthy);
+            if is_well && matches!(decision.verdict, Verdict::Keep | Verdict::Mend { .. }) {
+                let action = Action::Await {
+                    instance: decision.instance.clone(),
+                    target: Target::Existing(current.id.clone()),
+                    gate: still_up(&decision.spec),
+                };
+                self.add(Phase::Switch, self.wave_of(current), Vec::new(), action);
+            }
+        }
     }
 
     fn wave_of(&self, container: &LiveContainer) -> u16 {
         let service = self.desired.services.get(&container.instance.service);
         let rank = service.map(|service| self.desired.tier_rank(&service.tier) + 1);
         rank.and_then(|rank| u16::try_from(rank).ok()).unwrap_or_else(|| self.wave_after_tiers())
+    }
+}
+
+/// What a container must show whose network was made anew: that it goes on running, and that the health check that it
+/// declares, asked anew, is good. What Docker last heard of that is older than the new network.
+fn still_up(spec: &ContainerSpec) -> Gate {
+    let health = spec.healthcheck.as_ref();
+    let command = match health.and_then(|health| health.test.as_ref()) {
+        None | Some(HealthTest::Disabled) => None,
+        Some(HealthTest::Exec(command)) => Some(command.clone()),
+        Some(HealthTest::Shell(line)) => Some(vec![Text::plain("/bin/sh"), Text::plain("-c"), line.clone()]),
+    };
+    let within = health.and_then(|health| health.timeout).filter(|timeout| !timeout.is_zero());
+    let probe = command.map(|command| Probe::Exec(ExecProbe { command, within }));
+    Gate {
+        expect: Expect::Running,
+        probes: probe.into_iter().collect(),
+        ports: Ports::AsBefore,
+        stable_for: Some(STILL_FOR),
+        deadline: Some(STILL_WITHIN),
     }
 }
 

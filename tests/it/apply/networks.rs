@@ -90,6 +90,30 @@ async fn a_deploy_that_fails_brings_the_network_back_as_it_was() {
     assert!(bench.plan(&before).await.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_does_not_come_through_it_takes_the_network_back() {
+    let before = stack_on("true", "app:1");
+    let bench = Bench::with(&before).await;
+    let (serving, was) = (bench.serving().await, attached(&bench.live(&before).await));
+    // Its health check fails once it is on another network.
+    let (sim, app) = (bench.host.clone(), "auren-dev-app-1".parse().unwrap());
+    let ill = Behaviour { healthy_after: Duration::MAX, ..Behaviour::default() };
+    bench.host.on_call(Box::new(move |call| {
+        if call.verb == Verb::CreateNetwork {
+            sim.change_behaviour(&app, ill.clone());
+        }
+        Fault::None
+    }));
+    let outcome = bench.deploy(&stack_on("false", "app:1")).await;
+    let Outcome::RolledBack { failure, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(
+        failure.to_string().starts_with("wait for app: still waiting for its health check after 60 s"),
+        "{failure}"
+    );
+    assert_eq!(bench.serving().await, serving);
+    assert_eq!(attached(&bench.live(&before).await), was);
+}
+
 /// Strikes call after call until a deploy ends without being struck.
 async fn sweep(fault: Fault, killed: bool) -> usize {
     let (before, desired) = (stack_on("true", "app:1"), stack_on("false", "app:2"));
