@@ -263,13 +263,18 @@ impl<E: Engine> Reconciler<'_, E> {
 
     /// Content at fault has been quarantined and stays away until it changes; anything else is tried again.
     fn failed(&mut self, plan: &Plan, failure: &StepFailure) -> Result<Option<Stays>, Trouble> {
-        if !failure.log_tail.is_empty() {
-            warn!(step = failure.what, "its last words:\n  {}", failure.log_tail.join("\n  "));
-        }
+        tell_last_words(failure);
         match self.quarantine_of(&plan.stack, &plan.desired)? {
             Some(why) => Ok(Some(Stays::Held(why))),
             None => Err(Trouble::with(failure.to_string(), &plan.desired)),
         }
+    }
+}
+
+/// Tells what the container of a failure wrote last.
+pub(super) fn tell_last_words(failure: &StepFailure) {
+    if !failure.log_tail.is_empty() {
+        warn!(step = failure.what, "its last words:\n  {}", failure.log_tail.join("\n  "));
     }
 }
 

@@ -11,11 +11,11 @@ use super::reconcile::{Head, Reconciler};
 use super::said::Topic;
 use crate::apply::Outcome;
 use crate::apply::ledger::watch::{OpenWatch, TRIGGER};
-use crate::apply::machine::{DeployError, Order};
+use crate::apply::machine::Order;
 use crate::apply::registry::Registries;
 use crate::apply::soak::next_look;
 use crate::engine::Engine;
-use crate::model::desired::{Gate, Revision};
+use crate::model::desired::Gate;
 use crate::model::name::{ServiceName, StackName};
 
 /// What waits to be tried again where the way back from a watch has failed.
@@ -35,19 +35,21 @@ impl<E: Engine> Reconciler<'_, E> {
             // Something else has been found to run, without a deploy.
             return ledger.end_watch(stack).map_err(|error| Trouble::of(&error));
         }
-        let (why, is_new) = if let Some(why) = &open.failed {
-            (Some(why.clone()), false)
+        let why = if let Some(why) = &open.failed {
+            why.clone()
         } else {
             let gates = self.gates(stable.as_ref().and_then(|stable| stable.revision.commit()));
             let looked = self.stop.run_until_cancelled(self.machine.soak(stack, &open, &gates)).await;
             let Some(looked) = looked else { return Ok(()) };
-            (looked.map_err(|error| Trouble::of(&error))?, true)
-        };
-        let Some(why) = why else { return self.goes_on(stack, &open) };
-        if is_new {
+            let Some(failure) = looked.map_err(|error| Trouble::of(&error))? else {
+                return self.goes_on(stack, &open);
+            };
+            let why = failure.to_string();
             warn!(deploy = %open.deploy, reason = why, "failed during its watch");
+            aim::tell_last_words(&failure);
             ledger.fail_watch(stack, &why, self.machine.now()).map_err(|error| Trouble::of(&error))?;
-        }
+            why
+        };
         self.go_back(stack, &open, &why).await
     }
 
@@ -84,26 +86,20 @@ impl<E: Engine> Reconciler<'_, E> {
 
     /// Returns to what was carried out before, by a deploy of its own.
     async fn go_back(&mut self, stack: &StackName, open: &OpenWatch, why: &str) -> Result<(), Trouble> {
-        let no_way = match &open.before {
-            _ if open.holds => Some("a service of it is not to be rolled back"),
-            None => Some("nothing ran before it"),
-            Some(Revision::WorkTree(_) | Revision::Files) => {
-                Some("what ran before was deployed from files, not from a commit")
+        let commit = match open.way_back() {
+            Ok(commit) => commit,
+            Err(no_way) => {
+                let text = format!("{why}; it stays, for {no_way}");
+                if self.said.is_news(Topic::Host, &text) {
+                    error!(reason = text, "somebody must look at this host");
+                }
+                return self.machine.ledger().end_watch(stack).map_err(|error| Trouble::of(&error));
             }
-            Some(Revision::Commit(_)) => None,
         };
-        if let Some(no_way) = no_way {
-            let text = format!("{why}; it stays, for {no_way}");
-            if self.said.is_news(Topic::Host, &text) {
-                error!(reason = text, "somebody must look at this host");
-            }
-            return self.machine.ledger().end_watch(stack).map_err(|error| Trouble::of(&error));
-        }
         let trouble = |text: String| Trouble { text, what: Some(RETURN.to_owned()) };
         if self.attempts(aim::Aim::Stable).forbids(RETURN, Instant::now()) {
             return Ok(());
         }
-        let Some(commit) = open.before.as_ref().and_then(Revision::commit) else { return Ok(()) };
         let desired = self.stable_desired(commit).await.map_err(trouble)?;
         let order = Order {
             desired: &desired,
@@ -115,13 +111,7 @@ impl<E: Engine> Reconciler<'_, E> {
             progress: self.audience,
             stop: self.stop,
         };
-        let deployed = match self.machine.deploy(order).await {
-            // Whoever wants a watch wants all that came with the failed deploy to go.
-            Err(DeployError::NeedsConsent { plan, .. }) => {
-                self.machine.deploy(Order { accepted: Some(&plan), ..order }).await
-            }
-            deployed => deployed,
-        };
+        let deployed = self.machine.return_from_watch(order).await;
         let (plan, outcome) = deployed.map_err(|error| trouble(aim::chain(&error)))?;
         self.audience.happens(Happening::Ended(&plan, &outcome));
         match outcome {

@@ -2,7 +2,7 @@
 //!
 //! [`Machine::plan`] and [`Machine::deploy`] are the two things that the command line and the agent do alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -13,19 +13,17 @@ use super::clock::{Clock, HostClock};
 use super::files::FileStore;
 use super::gate::probe::{NetworkProber, Prober};
 use super::ledger::new_deploy_id;
-use super::ledger::watch::OpenWatch;
 use super::ledger::{Ledger, LedgerError};
 use super::progress::Progress;
 use super::recover::{Recovered, recover};
 use super::registry::{Answers, Registries};
-use super::soak::{self, Soak};
 use super::state::{Lock, StateDir, StateError};
 use super::{Host, Outcome, Run, Tools, apply, off_the_loop};
 use crate::engine::observe::observe;
 use crate::engine::{Engine, EngineError};
-use crate::model::desired::{Desired, Gate};
+use crate::model::desired::Desired;
 use crate::model::live::Live;
-use crate::model::name::{ServiceName, StackName};
+use crate::model::name::StackName;
 use crate::model::place::Identity;
 use crate::plan::fields::DigestKey;
 use crate::plan::fingerprint::{Fingerprint, Moved};
@@ -37,6 +35,7 @@ use crate::plan::{Plan, PlanId, check, content, images, normal, place, plan};
 pub mod adopt;
 mod look;
 pub mod stuck;
+mod watch;
 
 use look::Known;
 
@@ -340,21 +339,6 @@ impl<E: Engine> Machine<E> {
         };
         let outcome = apply(&self.engine, run).await;
         Ok((plan, outcome))
-    }
-
-    /// Looks at what is watched. Returns why the watch has failed, if it has. `gates` are those of services, as far as
-    /// they are known.
-    pub async fn soak(
-        &self,
-        stack: &StackName,
-        open: &OpenWatch,
-        gates: &BTreeMap<ServiceName, Gate>,
-    ) -> Result<Option<String>, DeployError> {
-        let Known { last, adopted } = self.known(stack)?;
-        let prober = self.prober.as_ref();
-        let soak = Soak { stack, open, last: &last, adopted: &adopted, gates, prober };
-        let failed = soak::look(&self.engine, soak, self.now()).await?;
-        Ok(failed.map(|(instance, failure)| format!("{}: {failure}", instance.service)))
     }
 
     /// Ends a deploy of `stack` that was cut off, if there is one. Needs neither Git nor a registry.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::StepFailure;
 use super::gate::probe::Prober;
 use super::gate::wait::Watch;
-use super::gate::{GateFailure, Waited, last_words, wait};
+use super::gate::{self, GateFailure, Waited, wait};
+use super::last_words::last_words;
 use super::ledger::watch::OpenWatch;
 use super::secrets::Secrets;
 use crate::engine::observe::observe;
@@ -16,7 +18,7 @@ use crate::engine::{Engine, EngineError};
 use crate::model::adopted::Adopted;
 use crate::model::desired::{Expect, Gate, Probe};
 use crate::model::live::{Health, LiveContainer, Status};
-use crate::model::name::{Instance, ServiceName, StackName};
+use crate::model::name::{ContainerId, Instance, ServiceName, StackName};
 use crate::plan::LastApplied;
 
 /// The time between two looks at what is watched, where no event tells of anything.
@@ -43,7 +45,7 @@ pub enum SoakFailure {
     #[error("it is dead")]
     Dead,
     /// Its health check fails by Docker's own word.
-    #[error("it is unhealthy{}", last_words(last.as_deref()))]
+    #[error("it is unhealthy{}", gate::last_words(last.as_deref()))]
     Unhealthy {
         /// What the health check last wrote, as far as known.
         last: Option<String>,
@@ -112,15 +114,16 @@ pub(super) async fn look<E: Engine>(
     engine: &E,
     soak: Soak<'_>,
     now: Timestamp,
-) -> Result<Option<(Instance, SoakFailure)>, EngineError> {
+) -> Result<Option<StepFailure>, EngineError> {
     let live = observe(engine, soak.stack, soak.adopted, &BTreeSet::new()).await?;
     let watched = soak.open.watched.iter().filter(|(_, watched)| now < watched.until);
     let mut asked = Vec::new();
     for (instance, watched) in watched {
         let Some((container, _)) = soak.last.current.get(instance) else { continue };
+        let secrets = Secrets::of_recorded(&live, soak.last);
         if let Some(failure) = judge(watched.expect, live.containers.get(container)) {
-            let secrets = Secrets::default().with_live(&live);
-            return Ok(Some((instance.clone(), failure.struck(&secrets))));
+            let failure = failure.struck(&secrets);
+            return Ok(Some(failed(engine, (instance, container), &failure, &secrets).await));
         }
         let gate = soak.gates.get(&instance.service);
         let asks = gate.filter(|gate| gate.probes.iter().any(Probe::is_repeatable));
@@ -129,18 +132,37 @@ pub(super) async fn look<E: Engine>(
         );
     }
     for (instance, container, gate) in asked {
-        let secrets = Secrets::default().with_live(&live).with_gate(gate);
+        let secrets = Secrets::of_recorded(&live, soak.last).with_gate(gate);
         let strike = |text: &str| secrets.strike(text);
         let gate = again(gate);
         let halt = CancellationToken::new();
         let watch = Watch { container, gate: &gate, prober: soak.prober, strike: &strike, halt: &halt };
         match wait(engine, watch, |_, _| {}).await {
             Waited::Failed(GateFailure::Gone) | Waited::Passed | Waited::Halted => {}
-            Waited::Failed(failure) => return Ok(Some((instance.clone(), SoakFailure::Gate(failure)))),
+            Waited::Failed(failure) => {
+                let failure = SoakFailure::Gate(failure);
+                return Ok(Some(failed(engine, (instance, container), &failure, &secrets).await));
+            }
             Waited::Unseen(error) => return Err(error),
         }
     }
     Ok(None)
+}
+
+/// The failure for people, with the last words of the container, as a gate's has them.
+async fn failed<E: Engine>(
+    engine: &E,
+    (instance, container): (&Instance, &ContainerId),
+    failure: &SoakFailure,
+    secrets: &Secrets,
+) -> StepFailure {
+    StepFailure {
+        what: instance.service.to_string(),
+        instance: Some(instance.clone()),
+        cause: failure.to_string(),
+        transient: false,
+        log_tail: last_words(engine, container, secrets).await,
+    }
 }
 
 /// The part of a gate that can be asked of a container that has run for long.

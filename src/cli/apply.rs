@@ -1,11 +1,14 @@
 //! `apply`: shows the plan, asks, and carries it out.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, Global};
 use super::deploy::{Ended, Wish, agree};
 use super::failure::ExitStatus;
 use super::output::Output;
+use super::watch::Watching;
 use super::words::seconds;
 use super::{saved, select};
 use crate::apply::Outcome;
@@ -36,22 +39,50 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
         actor: "evenkeel apply",
         question: "Apply this plan?",
     };
-    let ended = match agree(wish, output).await? {
-        Ok(agreed) => agreed.carry_out().await?,
-        Err(ended) => ended,
+    let agreed = match agree(wish, output).await? {
+        Ok(agreed) => agreed,
+        Err(ended) => return Ok(ended.tell(output)),
     };
-    let status = ended.tell(output);
-    if let Ended::Here(done) = &ended
-        && matches!(done.outcome, Outcome::Applied(_))
-        && machine.ledger().open_watch(&done.plan.stack)?.is_some_and(|open| open.desired == done.plan.desired)
-    {
-        let longest = done.plan.watch.values().map(|(time, _)| *time).max().unwrap_or_default();
+    let ended = agreed.carry_out().await?;
+    let Ended::Here(done) = &ended else { return Ok(ended.tell(output)) };
+    let open = match done.outcome {
+        Outcome::Applied(_) | Outcome::Unchanged => machine.ledger().open_watch(&done.plan.stack)?,
+        _ => return Ok(ended.tell(output)),
+    };
+    // A repair leaves the watch of something else open; that is not what was asked for.
+    let Some(open) = open.filter(|open| open.desired == done.plan.desired) else {
+        let status = ended.tell(output);
+        if args.watch {
+            output.say("nothing is watched: no service that was started says `x-evenkeel.watch`");
+        }
+        return Ok(status);
+    };
+    if !args.watch {
+        let status = ended.tell(output);
+        let left = open.until().map(|until| until.duration_since(machine.now()));
+        let left = left.and_then(|left| Duration::try_from(left).ok()).unwrap_or_default();
         output.say(&format!(
-            "watched for {} by the agent; without `evenkeel run` nobody watches",
-            seconds(longest)
+            "to be watched for {}: an agent that follows this stack does it; without one nobody does, but `apply --watch`",
+            seconds(left)
         ));
+        return Ok(status);
     }
-    Ok(status)
+    done.say(output);
+    let watching = Watching {
+        machine: &machine,
+        global,
+        desired: &resolved.desired,
+        deploy: open.deploy,
+        stop: agreed.stop(),
+        output,
+    };
+    let watched = watching.until_it_ends().await?;
+    if output.json {
+        let mut form = done.to_json();
+        form["watch"] = watched.to_json();
+        output.value(&form);
+    }
+    Ok(watched.tell(output))
 }
 
 /// A token that is cancelled by SIGINT or SIGTERM.

@@ -28,6 +28,7 @@ mod saved;
 mod observe;
 mod stuck;
 mod deploy;
+mod watch;
 mod apply;
 mod run;
 mod look;

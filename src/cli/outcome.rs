@@ -117,6 +117,11 @@ fn fault(failure: &StepFailure, output: Output) {
         Some(hint) => hinted(error, hint),
         None => error,
     });
+    last_words(failure, output);
+}
+
+/// What the container of a failure wrote last.
+pub(super) fn last_words(failure: &StepFailure, output: Output) {
     if let (Some(instance), false) = (&failure.instance, failure.log_tail.is_empty()) {
         output.say(&format!("  the last lines of {}:", instance.service));
     }

@@ -139,7 +139,7 @@ fn unreachable_revision(made_from: &str, record: &DeployRecord) -> anyhow::Error
 }
 
 /// The manifests at one revision of the repository.
-async fn at(global: &Global, target: &str) -> anyhow::Result<Resolved> {
+pub(super) async fn at(global: &Global, target: &str) -> anyhow::Result<Resolved> {
     let (global, target) = (global.clone(), target.to_owned());
     tokio::task::spawn_blocking(move || {
         let repository = Repository::open(&global.repo).map_err(explained)?;

@@ -35,6 +35,7 @@ mod registry;
 mod rollbacks;
 mod start_first;
 mod stuck;
+mod watches;
 mod why;
 mod written;
 

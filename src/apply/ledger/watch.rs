@@ -48,6 +48,21 @@ impl OpenWatch {
     pub fn until(&self) -> Option<Timestamp> {
         self.watched.values().map(|watched| watched.until).max()
     }
+
+    /// The commit that the stack returns to when the watch fails.
+    ///
+    /// # Errors
+    /// Why it can't return: in words that go on from `it stays, for`.
+    pub fn way_back(&self) -> Result<&str, &'static str> {
+        match &self.before {
+            _ if self.holds => Err("a service of it is not to be rolled back"),
+            None => Err("nothing ran before it"),
+            Some(Revision::WorkTree(_) | Revision::Files) => {
+                Err("what ran before was deployed from files, not from a commit")
+            }
+            Some(Revision::Commit(commit)) => Ok(commit),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -73,6 +73,7 @@ Examples:
   evenkeel --env prod apply               show the plan, ask, apply
   evenkeel --env prod --rev v1.4 apply    exactly that tag
   evenkeel apply prod.plan                a plan that `plan --out prod.plan` kept, or nothing
+  evenkeel --env prod apply --watch       stay while it is watched, where no agent does
   evenkeel -f compose.yaml apply --yes    a bare Compose file, without asking")]
 pub struct ApplyArgs {
     /// A plan that `evenkeel plan --out FILE` kept: it is applied without asking, if nothing has moved since
@@ -86,4 +87,8 @@ pub struct ApplyArgs {
     /// Agree to a plan that removes many services, by its id
     #[arg(long, value_name = "PLAN")]
     pub accept: Option<String>,
+
+    /// Stay until the watch that `x-evenkeel.watch` asks for has passed, and go back if it fails, as an agent does
+    #[arg(long)]
+    pub watch: bool,
 }

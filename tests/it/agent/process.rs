@@ -29,9 +29,28 @@ struct Stage {
     stack: StackName,
     image: String,
     subnet: String,
+    /// Whether `web` is watched. Then it has no health check.
+    watches: bool,
 }
 
 impl Stage {
+    async fn new(watches: bool) -> Option<Self> {
+        let docker = docker().await?;
+        let image = TestImage::plain();
+        image.ensure(&docker).await;
+        let stage = Self {
+            folder: tempfile::tempdir().unwrap(),
+            docker,
+            stack: unique_stack(),
+            image: image.reference.to_string(),
+            subnet: unique_subnet(),
+            watches,
+        };
+        init(&stage.path("shop.git"), true);
+        init(&stage.path("clone"), false);
+        Some(stage)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -48,10 +67,11 @@ impl Stage {
         write("evenkeel.yaml", "project: shop\ntiers: [apps]\n".to_owned());
         write("environments/dev/environment.yaml", format!("stack: {stack}\n"));
         let check = "healthcheck: {test: [CMD, /fixture, probe], interval: 30s, start_period: 60s}";
+        let of_web = if self.watches { "x-evenkeel: {watch: 2m}" } else { check };
         write(
             "manifests/apps/shop.yaml",
             format!(
-                "services:\n  db:\n    image: {image}\n    {check}\n  web:\n    image: {image}\n    {check}\n    \
+                "services:\n  db:\n    image: {image}\n    {check}\n  web:\n    image: {image}\n    {of_web}\n    \
                  environment: {{FIXTURE: '{web}'}}\n    depends_on: {{db: {{condition: service_healthy}}}}\n\
                  networks:\n  default: {{ipam: {{config: [{{subnet: {subnet}0/24}}]}}}}\n"
             ),
@@ -201,19 +221,8 @@ fn what_can_never_be_followed_is_an_error_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_deploys_and_a_kill_in_the_middle_is_survived() {
-    let Some(docker) = docker().await else { return };
-    let image = TestImage::plain();
-    image.ensure(&docker).await;
-    let stage = Stage {
-        folder: tempfile::tempdir().unwrap(),
-        docker,
-        stack: unique_stack(),
-        image: image.reference.to_string(),
-        subnet: unique_subnet(),
-    };
+    let Some(stage) = Stage::new(false).await else { return };
     let _cleanup = Cleanup(stage.stack.clone());
-    init(&stage.path("shop.git"), true);
-    init(&stage.path("clone"), false);
 
     // It waits for the first push.
     let mut agent = stage.start();
@@ -234,5 +243,31 @@ async fn a_push_deploys_and_a_kill_in_the_middle_is_survived() {
     assert_eq!(web(&containers), ["--say two --healthy-after 1500"]);
     let running = containers.iter().filter(|container| container.state.status == Status::Running);
     assert_eq!(running.count(), 2);
+    assert_eq!(agent.terminate(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_after_its_commit_goes_back_within_its_watch() {
+    let Some(stage) = Stage::new(true).await else { return };
+    let _cleanup = Cleanup(stage.stack.clone());
+    let agent = stage.start();
+    stage.push("--say one");
+    stage.until("the first deploy", |_| stage.history() == [State::Done]).await;
+    let web_id = |containers: &[LiveContainer]| {
+        let web = containers.iter().find(|container| {
+            container.instance.service.as_str() == "web" && container.state.status == Status::Running
+        });
+        web.map(|web| web.id.clone())
+    };
+    let before = web_id(&stage.containers().await);
+    stage.push("--say farewell --exit 3 --after 5000");
+    let ends = [State::Done, State::RolledBackInWatch, State::Done];
+    stage.until("the way back", |_| stage.history() == ends).await;
+    let containers = stage.containers().await;
+    assert_eq!((web(&containers), web_id(&containers)), (vec!["--say one"], before));
+    let log = fs::read_to_string(stage.path("log")).unwrap();
+    for text in ["failed during its watch", "its process exited with 3", "\n  farewell", "quarantined"] {
+        assert!(log.contains(text), "no `{text}`:\n{log}");
+    }
     assert_eq!(agent.terminate(), Some(0));
 }

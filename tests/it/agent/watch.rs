@@ -79,6 +79,28 @@ async fn a_gate_that_fails_again_during_the_watch_goes_back_and_old_lines_do_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_in_the_watch_has_the_last_words_without_what_the_host_gave() {
+    let scene = Scene::new();
+    let dies = Behaviour {
+        exits: Some((Duration::from_secs(60), 3)),
+        writes: vec!["farewell, password was hunter22".to_owned()],
+        ..Behaviour::default()
+    };
+    let mut image = SimImage::of("app:mayfly").that(dies);
+    image.defaults.environment.insert("PASSWORD".to_owned(), "hunter22".to_owned());
+    scene.sim.add_image(&"app:mayfly".parse().unwrap(), image);
+    let said = "environment: {WORD: farewell}";
+    let commit = scene.commit(&watched("app:mayfly").replace("x-evenkeel", &format!("{said}, x-evenkeel")));
+    scene.play(async |agent| agent.deployed(&commit).await).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let machine = scene.machine();
+    let open = machine.ledger().open_watch(&stack()).unwrap().unwrap();
+    let failure = machine.soak(&stack(), &open, &std::collections::BTreeMap::new()).await.unwrap().unwrap();
+    assert_eq!(failure.to_string(), "web: its process exited with 3");
+    assert_eq!(failure.log_tail, ["farewell, password was (sensitive)"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_survives_the_agent() {
     let scene = scene();
     let good = scene.commit(&watched("app:1"));

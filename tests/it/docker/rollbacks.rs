@@ -5,13 +5,13 @@ use std::fs;
 use super::{Stage, running};
 
 /// A configuration repository with Git, of one service.
-struct Shop {
-    stage: Stage,
+pub struct Shop {
+    pub stage: Stage,
     git: git2::Repository,
 }
 
 impl Shop {
-    async fn new() -> Option<Self> {
+    pub async fn new() -> Option<Self> {
         let stage = Stage::new().await?;
         fs::write(stage.path().join(".gitignore"), "state/\nsubnet\n").unwrap();
         for (path, text) in [
@@ -28,11 +28,16 @@ impl Shop {
 
     /// Commits one version of the manifest. Returns the commit's short id.
     fn commit(&self, version: &str) -> String {
+        self.commit_services(&format!(
+            "\n  web:\n    image: IMAGE\n    restart: always\n    stop_grace_period: 1s\n    environment: {{V: {version}}}\n"
+        ))
+    }
+
+    /// Commits these services, as [`Stage::compose`] writes them.
+    pub fn commit_services(&self, services: &str) -> String {
         let folder = self.stage.path().join("manifests/apps");
         fs::create_dir_all(&folder).unwrap();
-        self.stage.compose(&format!(
-            "\n  web:\n    image: IMAGE\n    restart: always\n    stop_grace_period: 1s\n    environment: {{V: {version}}}\n"
-        ));
+        self.stage.compose(services);
         let manifest = fs::read_to_string(self.stage.path().join("compose.yaml")).unwrap();
         let without_name: String = manifest.split_inclusive('\n').skip(1).collect();
         fs::remove_file(self.stage.path().join("compose.yaml")).unwrap();
@@ -44,11 +49,11 @@ impl Shop {
         let author = git2::Signature::now("Test", "test@example.org").unwrap();
         let parent = self.git.head().ok().and_then(|head| head.peel_to_commit().ok());
         let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
-        let id = self.git.commit(Some("HEAD"), &author, &author, version, &tree, &parents).unwrap();
+        let id = self.git.commit(Some("HEAD"), &author, &author, "change", &tree, &parents).unwrap();
         id.to_string()[..7].to_owned()
     }
 
-    async fn web(&self) -> String {
+    pub async fn web(&self) -> String {
         let containers = self.stage.containers().await;
         running(&containers, "web").id.to_string()
     }
