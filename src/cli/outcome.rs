@@ -140,6 +140,13 @@ pub(super) fn cause(failure: &StepFailure) -> &str {
 }
 
 fn what_to_do(failure: &StepFailure) -> Option<&'static str> {
+    // Compose takes that for an end like any other; here a service is to go on running.
+    if failure.cause == "its process exited with 0" {
+        return Some(
+            "a service that does its work once and ends is one that another waits for: `depends_on: {NAME: {condition: \
+             service_completed_successfully}}`",
+        );
+    }
     let is_pull = failure.what.starts_with("pull ");
     match (is_pull, failure.transient) {
         (true, true) => {

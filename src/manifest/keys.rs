@@ -324,6 +324,10 @@ fn instead(key: &str) -> &'static str {
         "models" => {
             "models are run by Docker Desktop; run the model as a service, and give its address in `environment`"
         }
+        "post_start" => {
+            "do it in the image's entrypoint, or in a service of its own that waits for this one with `depends_on`"
+        }
+        "pre_stop" => "let the program do it when it gets its `stop_signal`, within `stop_grace_period`",
         _ => "it is refused rather than ignored; remove it",
     }
 }

@@ -65,6 +65,18 @@ async fn a_first_deploy_that_fails_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_ends_well_and_nobody_waits_for_has_failed_and_says_what_a_task_is() {
+    let Some(stage) = Stage::new().await else { return };
+    let task = "\n  task:\n    image: IMAGE\n    restart: 'no'\n    command: [exit, '0']\n";
+    stage.compose(task);
+    let failed = stage.apply().says("exited with 0").says("service_completed_successfully");
+    assert!(matches!(failed.status, Some(1 | 3)), "{failed:?}");
+    let after = "\n  after:\n    image: IMAGE\n    stop_grace_period: 1s\n    depends_on: {task: {condition: service_completed_successfully}}\n";
+    stage.compose(&format!("{task}{after}"));
+    stage.apply().ends_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_not_there_changes_nothing() {
     let Some(stage) = Stage::new().await else { return };
     stage.compose(GOOD);
