@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::words::moment;
 use crate::apply::machine::stuck::Stuck;
+use crate::model::desired::Revision;
 
 /// What has happened, in a line.
 pub(super) fn headline(stuck: &Stuck) -> String {
@@ -14,7 +15,7 @@ pub(super) fn headline(stuck: &Stuck) -> String {
 
 /// What to do, line by line.
 pub(super) fn ways_out(stuck: &Stuck) -> Vec<String> {
-    let Stuck { deploy: _, lost, by_hand } = stuck;
+    let Stuck { deploy, lost, by_hand } = stuck;
     let mut lines = lost.clone();
     if by_hand.is_empty() {
         lines.push("by now, nothing is left to do of the way back".to_owned());
@@ -22,11 +23,14 @@ pub(super) fn ways_out(stuck: &Stuck) -> Vec<String> {
         lines.push("nothing tries again by itself; what is left of the way back, in this order:".to_owned());
         lines.extend(by_hand.iter().map(|command| format!("  {command}")));
     }
-    lines.push(
-        "put right what stood in the way; then `evenkeel rollback` goes the rest of the way back, or sees that it is done,"
-            .to_owned(),
-    );
-    lines.push("and `evenkeel apply`, or a push, goes forward with what is mended".to_owned());
+    lines.push("put right what stood in the way; then".to_owned());
+    // Only a repository still has what the files said before.
+    let back = match deploy.revision {
+        Revision::Commit(_) => "`evenkeel rollback`",
+        Revision::WorkTree(_) | Revision::Files => "`evenkeel apply` of the manifests as they were",
+    };
+    lines.push(format!("  {back} goes the rest of the way, or sees that it is done"));
+    lines.push("  `evenkeel apply` of what is mended, or a push, goes forward".to_owned());
     lines
 }
 

@@ -1,11 +1,13 @@
 //! A way back that fails for good, and the commands that lead out of it.
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use evenkeel::model::spec::HostPort;
+use serde_json::Value;
 
-use super::{Stage, running};
+use super::rollbacks::Shop;
+use super::{Ran, Stage, eventually_some, running};
 use crate::common::docker::host;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,12 +27,11 @@ async fn it_is_an_alarm_with_the_very_commands_until_it_is_put_right() {
     // The new one waits until its port is somebody else's, and fails.
     web("", "serve, --say, no-way, --exit, '3', --after, '1500'");
     let deploy = stage.begin_apply();
-    let thief =
-        super::eventually_some("the port is free", || TcpListener::bind(("127.0.0.1", port)).ok()).await;
+    let thief = eventually_some("the port is free", || TcpListener::bind(("127.0.0.1", port)).ok()).await;
     let failed = deploy.wait().ends_with(4);
     let name = &before.name;
     let command = format!("docker start {name}");
-    for text in ["no-way", "rollback: can't start web", "somebody must look", &command, "evenkeel rollback"] {
+    for text in ["no-way", "rollback: can't start web", "somebody must look", &command, "as they were goes"] {
         assert!(failed.stderr.contains(text), "no `{text}`:\n{}", failed.stderr);
     }
     let status = stage.run("-f compose.yaml status").ends_with(4).stdout;
@@ -48,7 +49,7 @@ async fn it_is_an_alarm_with_the_very_commands_until_it_is_put_right() {
         if let Some(host) = host() {
             shell.env("DOCKER_HOST", host);
         }
-        assert!(shell.args(["-c", line]).status().unwrap().success(), "{line}");
+        assert!(shell.args(["-c", line]).stdout(Stdio::null()).status().unwrap().success(), "{line}");
     }
     assert_eq!(running(&stage.containers().await, "web").id, before.id);
     let status = stage.run("-f compose.yaml status").ends_with(4).stdout;
@@ -56,4 +57,33 @@ async fn it_is_an_alarm_with_the_very_commands_until_it_is_put_right() {
     web(&format!("    ports: ['127.0.0.1:{port}:8080']\n"), "serve");
     stage.apply().ends_with(0).says("nothing to do");
     stage.run("-f compose.yaml status").ends_with(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_goes_the_rest_of_the_way() {
+    let Some(shop) = Shop::new().await else { return };
+    let run = |words: &str| shop.stage.run(&format!("--env dev {words}"));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let web = |more: &str| {
+        shop.commit_services(&format!(
+            "\n  web:\n    image: IMAGE\n    restart: always\n    stop_grace_period: 1s\n    {more}\n"
+        ))
+    };
+    let good = web(&format!("ports: ['127.0.0.1:{port}:8080']"));
+    run("apply --yes").ends_with(0);
+    let before = shop.web().await;
+    web("x-evenkeel: {gate: {exec: [/fixture, exit, '1'], deadline: 4s}}");
+    let mut deploy = shop.stage.command("--env dev apply --yes --json");
+    let deploy = deploy.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let thief = eventually_some("the port is free", || TcpListener::bind(("127.0.0.1", port)).ok()).await;
+    let failed = Ran::of("apply", &deploy.wait_with_output().unwrap()).ends_with(4);
+    let name = format!("{}-web-1", shop.stage.stack);
+    assert_eq!(failed.json()["stuck"]["by_hand"], serde_json::json!([format!("docker start {name}")]));
+    run("rollback --yes").ends_with(3).says("can't start web");
+    run("status").ends_with(4);
+    drop(thief);
+    run("rollback --yes").ends_with(0);
+    assert_eq!(shop.web().await, before);
+    let status = run("status --json").ends_with(0).json();
+    assert_eq!((&status["stuck"], &status["applied"]["revision"]), (&Value::Null, &good.into()));
 }
