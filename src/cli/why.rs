@@ -226,7 +226,11 @@ fn records(
     }
     if let Some(open) = deploys.iter().find(|record| record.ended.is_none()) {
         let text = format!("a deploy of {} is {} since {}", open.revision, open.state, moment(open.began));
-        findings.push(Finding::new("deploy", format!("{text}, by `{}`", open.actor)));
+        let mut finding = Finding::new("deploy", format!("{text}, by `{}`", open.actor));
+        let at_work = ledger.steps(&open.id)?.into_iter().filter(|step| step.ended.is_none());
+        finding.more =
+            at_work.map(|step| format!("{}, begun {}", step.words, ago(step.began, now))).collect();
+        findings.push(finding);
     }
     let mut seen = BTreeSet::new();
     for record in deploys.iter().filter(|record| seen.insert(&record.desired)) {

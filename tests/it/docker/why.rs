@@ -48,6 +48,14 @@ async fn it_says_what_something_waits_for_what_changed_it_and_what_differs() {
     let said = why();
     assert!(said.contains("quarantined") && said.contains("exited with 3"), "{said}");
 
+    // What keeps a deploy waiting is told while it does.
+    let never = "    x-evenkeel: {gate: {exec: [/fixture, exit, '1'], deadline: 10s}}\n    depends_on: {db";
+    stage.compose(&services("trace", "serve").replace("    depends_on: {db", never));
+    let deploy = stage.begin_apply();
+    super::eventually("the deploy waits", async || why().contains("wait for app, begun")).await;
+    assert!(why().contains("is under way since"));
+    deploy.wait().ends_with(3);
+
     for service in ["app", "db"] {
         let container = crate::docker::running(&stage.containers().await, service).id.clone();
         evenkeel::engine::Engine::stop_container(&stage.docker, &container, None).await.unwrap();
