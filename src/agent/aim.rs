@@ -188,7 +188,7 @@ impl<E: Engine> Reconciler<'_, E> {
             progress: self.audience,
             stop: &stop,
         };
-        let (deployed, newer) = self.unless_superseded(self.machine.deploy(order), &stop).await;
+        let (deployed, newer) = self.unless_superseded(plan, self.machine.deploy(order), &stop).await;
         match deployed {
             Ok((plan, outcome)) => {
                 if outcome == Outcome::Unchanged {

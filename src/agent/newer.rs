@@ -16,14 +16,17 @@ use super::{aim, quiet, schedule};
 use crate::engine::Engine;
 use crate::model::desired::Desired;
 use crate::model::name::DeployId;
+use crate::plan::Plan;
 
 /// So many deploys in a row are given up at most. Where commits come faster than deploys end, one must end all the same.
 const GIVEN_UP_MOST: u32 = 3;
 
 impl<E: Engine> Reconciler<'_, E> {
-    /// Awaits `deploy`, and cancels its `stop` when a newer commit is worth it. Returns that commit, too.
+    /// Awaits `deploy`, which carries out `plan`, and cancels its `stop` when a newer commit is worth it. Returns that
+    /// commit, too. One that would be held half done is never given up.
     pub(super) async fn unless_superseded<T>(
         &self,
+        plan: &Plan,
         deploy: impl Future<Output = T>,
         stop: &CancellationToken,
     ) -> (T, Option<String>) {
@@ -33,7 +36,7 @@ impl<E: Engine> Reconciler<'_, E> {
             biased;
             deployed = &mut deploy => (deployed, None),
             // Cancel-safe: it only looks, and what it heard is passed on below.
-            newer = self.newer(&hints) => {
+            newer = self.newer(&hints), if plan.checkpoint.hold.is_empty() => {
                 info!(commit = short(&newer), "a newer commit: the deploy under way is given up for it");
                 stop.cancel();
                 (deploy.await, Some(newer))

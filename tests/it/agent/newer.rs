@@ -125,6 +125,27 @@ async fn where_commits_never_pause_a_deploy_ends_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_would_be_held_half_done_is_not_given_up() {
+    let scene = Scene::new();
+    let good = scene.commit(&manifest("app:1"));
+    scene
+        .play(async |agent| {
+            agent.deployed(&good).await;
+            let never =
+                gated("app:2", 1, "exec: [check], deadline: 10m").replace("{gate", "{rollback: hold, gate");
+            let never = scene.commit(&never);
+            begins(agent).await;
+            let start = Instant::now();
+            let fixed = scene.commit(&manifest("app:3"));
+            let (commit, outcome) = agent.ended().await;
+            assert!(commit == never && matches!(outcome, Outcome::Held { .. }), "{commit}: {outcome:?}");
+            assert!(start.elapsed() > Duration::from_secs(600), "{:?}", start.elapsed());
+            agent.deployed(&fixed).await;
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_repair_is_given_up_for_a_fix() {
     let scene = Scene::new();
     let good = scene.commit(&gated("app:1", 1, "stable_for: 15m, deadline: 30m"));
