@@ -199,7 +199,8 @@ impl Report {
             }
         }
         if let Some(until) = self.watched {
-            line("watched", format!("until {}: the agent goes back if something fails", moment(until)));
+            let until = moment(until);
+            line("watched", format!("until {until}: an agent or `apply --watch` goes back if it fails"));
         }
         match &self.sync {
             Ok((0, 0)) => line("manifests", "nothing to do".to_owned()),

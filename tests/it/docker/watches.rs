@@ -1,7 +1,10 @@
 //! `apply --watch`: what fails after the commit goes back without an agent, too.
 
-use super::Stage;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use super::rollbacks::Shop;
+use super::{Begun, Stage};
 
 /// `web`, watched for so long, with such arguments of `serve`.
 fn web(watch: &str, arguments: &str) -> String {
@@ -61,4 +64,22 @@ async fn what_has_nowhere_to_return_to_stays_and_is_told() {
     stage.compose(&web("2m", MAYFLY));
     let failed = stage.run("-f compose.yaml apply --yes --watch").ends_with(4);
     assert!(failed.stderr.contains("it stays, for nothing ran before it"), "{}", failed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_watching_and_nothing_else() {
+    let Some(stage) = Stage::new().await else { return };
+    stage.compose(&web("5m", "--say, hello"));
+    let mut command = stage.command("-f compose.yaml apply --yes --watch");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let watching = Begun(Some(child));
+    assert!(said.any(|line| line.contains("watching until")));
+    let before = stage.serving().await;
+    watching.signal("TERM");
+    let rest: Vec<String> = said.collect();
+    watching.wait().ends_with(1);
+    assert_eq!(rest[0], "stopping", "there is nothing to undo: {rest:?}");
+    assert!(rest[1].contains("not watched any more"), "{rest:?}");
+    assert_eq!(stage.serving().await, before);
 }
