@@ -38,6 +38,8 @@ pub(super) struct Back {
     pub(super) failures: Vec<StepFailure>,
     /// What stays as it is, where the deploy is not rolled back.
     pub(super) held: Option<Held>,
+    /// How many steps the last round had.
+    steps: usize,
 }
 
 impl Back {
@@ -47,19 +49,26 @@ impl Back {
     }
 }
 
-/// Returns the stack to the checkpoint of `open`, as far as it may and can.
+/// Returns the stack to the checkpoint of `open`, as far as it may and can. For so long a time, `late`, calls of a
+/// controller that was killed may still have their effect.
 pub(super) async fn go_back<E: Engine>(
     engine: &E,
     tools: Tools<'_>,
     open: &OpenDeploy,
     secrets: &Secrets,
+    mut late: Duration,
 ) -> Back {
     let mut back = round(engine, tools, open, secrets).await;
     for pause in ROUND_PAUSES {
-        if !back.is_open() {
+        if back.is_open() {
+            time::sleep(pause).await;
+        } else if !back.failures.is_empty() || back.steps == 0 && late.is_zero() {
             break;
+        } else {
+            time::sleep(late).await;
         }
-        time::sleep(pause).await;
+        late = Duration::ZERO;
+        // Also after a round that went well: an engine that restarts ends what was just started.
         back = round(engine, tools, open, secrets).await;
     }
     back
@@ -68,11 +77,11 @@ pub(super) async fn go_back<E: Engine>(
 async fn round<E: Engine>(engine: &E, tools: Tools<'_>, open: &OpenDeploy, secrets: &Secrets) -> Back {
     let adopted = match off_the_loop(|| tools.ledger.adopted(&open.stack)) {
         Ok(adopted) => adopted,
-        Err(error) => return Back { failures: vec![unseen(&error)], held: None },
+        Err(error) => return Back { failures: vec![unseen(&error)], ..Back::default() },
     };
     let live = match look(engine, open, &adopted).await {
         Ok(live) => live,
-        Err(error) => return Back { failures: vec![unseen(&error)], held: None },
+        Err(error) => return Back { failures: vec![unseen(&error)], ..Back::default() },
     };
     let Way { plan, held } = way(open, &live, &tools.files.root().to_string_lossy());
     tools.progress.event(Event::RollbackBegan { steps: plan.steps.len(), held: held.is_some() });
@@ -91,7 +100,7 @@ async fn round<E: Engine>(engine: &E, tools: Tools<'_>, open: &OpenDeploy, secre
         halt: CancellationToken::new(),
         plan: None,
     };
-    Back { failures: runner::back(&site, &plan.steps).await.failures, held }
+    Back { failures: runner::back(&site, &plan.steps).await.failures, held, steps: plan.steps.len() }
 }
 
 async fn look<E: Engine>(engine: &E, open: &OpenDeploy, adopted: &Adopted) -> Result<Live, EngineError> {

@@ -40,6 +40,7 @@ mod last_words;
 mod orphans;
 mod preflight;
 mod runner;
+mod steady;
 mod step;
 mod make;
 mod back;

@@ -143,7 +143,7 @@ mod tests {
             binds: BTreeSet::new(),
             networks: BTreeSet::new(),
         };
-        vec![ListedContainer { id: "0a".parse().unwrap(), summary }]
+        vec![ListedContainer { id: "0a".parse().unwrap(), runs: true, summary }]
     }
 
     fn found(wanted: &PublishedPort, listed: &[ListedContainer], host: Host) -> Option<String> {

@@ -2,6 +2,8 @@
 //!
 //! Needs neither Git nor a registry: the ledger says what there was before, the host says what there is.
 
+use std::time::Duration;
+
 use tracing::{Instrument, info, info_span, warn};
 
 use super::ledger::history::Unfinished;
@@ -11,6 +13,9 @@ use super::{StepFailure, Tools, back, off_the_loop};
 use crate::engine::Engine;
 use crate::model::name::{DeployId, StackName};
 use crate::plan::OpenDeploy;
+
+/// For so long the engine may still carry out what it was asked for by a controller that was killed.
+const LATE: Duration = Duration::from_secs(1);
 
 /// What became of a deploy that had been cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +86,9 @@ async fn run<E: Engine>(engine: &E, tools: Tools<'_>, course: Course) -> Result<
             warn!(why, "the deploy had not committed and goes back");
             // Being killed is no fault of what was desired. If it had failed before, that is on record.
             off_the_loop(|| tools.ledger.abort(&open.id, &why, Quarantine::No, tools.clock.now()))?;
-            let back = back::go_back(engine, tools, &open, &Secrets::default()).await;
+            let back = back::go_back(engine, tools, &open, &Secrets::default(), LATE).await;
             let is_open = back.is_open();
-            let back::Back { failures, held } = back;
+            let back::Back { failures, held, .. } = back;
             let OpenDeploy { id: deploy, stack, checkpoint: _ } = open;
             if let Some(held) = held.filter(|_| !is_open) {
                 off_the_loop(|| tools.ledger.hold((&stack, &deploy), &held, tools.clock.now()))?;

@@ -36,7 +36,7 @@ pub(super) struct Ran {
 
 /// What a failed step means for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Resolve {
+pub(super) enum Resolve {
     /// No further step begins, and waits end.
     StopAtFirst,
     /// Only the steps that need it are left out.
@@ -46,23 +46,33 @@ enum Resolve {
 /// Runs a deploy: up to the commit the first failure ends it, after the commit every step has its chance.
 pub(super) async fn forward<E: Engine>(site: &Site<'_, E>, steps: &[Step]) -> Ran {
     let mut round = Round::new(site, steps);
-    for turn in turns(steps) {
-        let phase = steps[turn[0]].turn.phase;
-        if phase <= Phase::Commit {
-            round.turn(&turn, Resolve::StopAtFirst).await;
-            if !round.ran.failures.is_empty() || site.halt.is_cancelled() && !round.ran.committed {
-                break;
-            }
-        } else if phase == Phase::Cleanup && site.halt.is_cancelled() {
-            // Removing what nobody needs can wait; the next plan has it again.
+    let turns = turns(steps);
+    let phase = |turn: &[usize]| steps[turn[0]].turn.phase;
+    let (deploy, cleanup) = turns.split_at(turns.partition_point(|turn| phase(turn) < Phase::Cleanup));
+    for turn in deploy {
+        if phase(turn) > Phase::Commit {
+            round.turn(turn, Resolve::GoOn).await;
+            continue;
+        }
+        if phase(turn) == Phase::Commit {
+            round.steady(Resolve::StopAtFirst).await;
+        }
+        round.turn(turn, Resolve::StopAtFirst).await;
+        if !round.ran.failures.is_empty() || site.halt.is_cancelled() && !round.ran.committed {
             break;
-        } else {
-            round.turn(&turn, Resolve::GoOn).await;
         }
     }
-    if !round.ran.committed && round.ran.failures.is_empty() && !site.halt.is_cancelled() {
+    if round.ran.committed {
+        round.steady(Resolve::GoOn).await;
+    } else if round.ran.failures.is_empty() && !site.halt.is_cancelled() {
         let error = StepError::Plan("ends without a commit".to_owned());
-        round.ran.failures.push(site.failure(&Action::Commit, &error).await);
+        round.fail(&Action::Commit, &error, Resolve::StopAtFirst).await;
+    }
+    // Removing what nobody needs can wait; the next plan has it again.
+    for turn in cleanup {
+        if round.ran.committed && !site.halt.is_cancelled() {
+            round.turn(turn, Resolve::GoOn).await;
+        }
     }
     round.ran
 }
@@ -77,7 +87,7 @@ pub(super) async fn back<E: Engine>(site: &Site<'_, E>, steps: &[Step]) -> Ran {
 }
 
 /// The places of the steps, turn by turn. No turn is empty.
-fn turns(steps: &[Step]) -> Vec<Vec<usize>> {
+pub(super) fn turns(steps: &[Step]) -> Vec<Vec<usize>> {
     let mut turns: Vec<Vec<usize>> = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         match turns.last_mut() {
@@ -89,10 +99,10 @@ fn turns(steps: &[Step]) -> Vec<Vec<usize>> {
 }
 
 /// A run under way.
-struct Round<'a, 'b, E> {
-    site: &'a Site<'b, E>,
-    steps: &'a [Step],
-    done: BTreeSet<usize>,
+pub(super) struct Round<'a, 'b, E> {
+    pub(super) site: &'a Site<'b, E>,
+    pub(super) steps: &'a [Step],
+    pub(super) done: BTreeSet<usize>,
     ran: Ran,
 }
 
@@ -141,8 +151,28 @@ impl<'a, 'b, E: Engine> Round<'a, 'b, E> {
         let halted = self.site.halt.is_cancelled();
         if let Some(at) = waiting.first().filter(|_| resolve == Resolve::StopAtFirst && !halted) {
             let error = StepError::Plan("has a step that can never begin".to_owned());
-            let failure = self.site.failure(&self.steps[*at].action, &error).await;
-            self.ran.failures.push(failure);
+            self.fail(&self.steps[*at].action, &error, resolve).await;
+        }
+    }
+
+    /// Carries out steps of one turn once more.
+    pub(super) async fn again(&mut self, turn: &[usize], resolve: Resolve) {
+        for at in turn.iter().filter(|at| self.done.remove(at)) {
+            debug!(what = self.site.names.words(&self.steps[*at].action), "once more");
+            self.ran.done -= 1;
+        }
+        if !turn.is_empty() {
+            self.turn(turn, resolve).await;
+        }
+    }
+
+    /// Notes a failure that is none of a single step.
+    pub(super) async fn fail(&mut self, action: &Action, error: &StepError, resolve: Resolve) {
+        let failure = self.site.failure(action, error).await;
+        warn!(what = failure.what, cause = failure.cause, "failed");
+        self.ran.failures.push(failure);
+        if resolve == Resolve::StopAtFirst {
+            self.site.halt.cancel();
         }
     }
 

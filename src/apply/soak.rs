@@ -143,7 +143,7 @@ pub(super) async fn look<E: Engine>(
                 let failure = SoakFailure::Gate(failure);
                 return Ok(Some(failed(engine, (instance, container), &failure, &secrets).await));
             }
-            Waited::Unseen(error) => return Err(error),
+            Waited::Unseen(error) | Waited::EndedAway(error) => return Err(error),
         }
     }
     Ok(None)

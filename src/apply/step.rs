@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::files::{FilesError, Held};
-use super::gate::wait::Watch;
-use super::gate::{GateFailure, Waited, wait};
+use super::gate::GateFailure;
 use super::last_words::last_words;
 use super::ledger::memory::Settled;
 use super::ledger::{Direction, LedgerError};
@@ -22,7 +21,7 @@ use super::secrets::Secrets;
 use super::words::{self, Names};
 use super::{StepFailure, Tools, off_the_loop, settled};
 use crate::engine::{Engine, EngineError, UpdateContainer};
-use crate::model::desired::{Gate, RepositoryContent};
+use crate::model::desired::RepositoryContent;
 use crate::model::grant::Grant;
 use crate::model::image::ImageRef;
 use crate::model::name::{ContainerId, DeployId, Instance, NetworkId, NetworkName, StackName};
@@ -323,24 +322,6 @@ impl<E: Engine> Site<'_, E> {
             // Cancel-safe: a cancelled token stays cancelled.
             () = self.halt.cancelled() => {}
             () = time::sleep(time) => {}
-        }
-    }
-
-    async fn wait_for(&self, instance: &Instance, target: &Target, gate: &Gate) -> Result<(), StepError> {
-        let id = self.resolve(target)?;
-        let strike = |text: &str| self.secrets.strike(text);
-        let (prober, halt) = (self.tools.prober, &self.halt);
-        let watch = Watch { container: &id, gate, prober, strike: &strike, halt };
-        let name = self.names.of_instance(instance);
-        let waited = wait(self.engine, watch, |waiting, since| {
-            let for_what = waiting.to_string();
-            self.tools.progress.event(Event::Waiting { instance, name: &name, for_what: &for_what, since });
-        });
-        match waited.await {
-            Waited::Passed => Ok(()),
-            Waited::Failed(failure) => Err(failure.into()),
-            Waited::Unseen(error) => Err(error.into()),
-            Waited::Halted => Err(StepError::Halted),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What becomes of a deploy that has failed or was stopped before its commit: it goes back, or it holds, and how that
 //! ended is recorded and named.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -38,7 +40,7 @@ pub(super) async fn undo<E: Engine>(site: &Site<'_, E>, run: Run<'_>, ran: Ran, 
             stack: run.plan.stack.clone(),
             checkpoint: run.plan.checkpoint.clone(),
         };
-        back::go_back(site.engine, run.tools, &open, &site.secrets).await
+        back::go_back(site.engine, run.tools, &open, &site.secrets, Duration::ZERO).await
     } else {
         Back::default()
     };
@@ -53,7 +55,7 @@ pub(super) async fn undo<E: Engine>(site: &Site<'_, E>, run: Run<'_>, ran: Ran, 
 fn held(run: Run<'_>, failure: StepFailure, back: Back, report: Report) -> Outcome {
     let Tools { ledger, clock, .. } = run.tools;
     let stays_open = back.is_open();
-    let Back { failures: left, held } = back;
+    let Back { failures: left, held, .. } = back;
     // While it is open, recovery tries again to put back what is half done, and then comes to the same end.
     if let Some(held) = held.filter(|_| !stays_open)
         && let Err(error) = off_the_loop(|| ledger.hold((&run.plan.stack, run.deploy), &held, clock.now()))

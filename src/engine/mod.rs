@@ -234,6 +234,8 @@ pub struct ListedContainer {
     /// Its id.
     pub id: ContainerId,
     /// The rest of what is known of one that isn't of the stack; `stack` says whose it is.
+    /// Whether its process is there, paused or about to be started again included.
+    pub runs: bool,
     pub summary: OtherContainer,
 }
 

@@ -44,7 +44,7 @@ async fn objects<E: Engine>(
         images_by_reference(engine, references),
     )?;
     let (own, others): (Vec<_>, Vec<_>) =
-        listed.into_iter().partition(|ListedContainer { id, summary }| match &summary.stack {
+        listed.into_iter().partition(|ListedContainer { id, summary, .. }| match &summary.stack {
             Some(owner) => owner == stack,
             None => adopted.containers.contains_key(id),
         });

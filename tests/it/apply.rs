@@ -8,6 +8,7 @@ mod holds;
 mod live;
 mod networks;
 mod images;
+mod restarts;
 mod strategies;
 mod sweep;
 mod tasks;

@@ -38,6 +38,8 @@ pub enum Waited {
     Failed(GateFailure),
     /// The engine could not be asked until the deadline.
     Unseen(EngineError),
+    /// The engine was away for a while, and the process had ended by the time it was back.
+    EndedAway(EngineError),
     /// Somebody said to halt.
     Halted,
 }
@@ -76,6 +78,7 @@ async fn look_until_decided<E: Engine>(
     let mut view = View::new(watch);
     let mut asked = Asked::new(engine, watch);
     let mut pause = FIRST_PAUSE;
+    let mut away = None;
     loop {
         match engine.inspect_container(watch.container).await {
             Ok(container) => {
@@ -85,6 +88,9 @@ async fn look_until_decided<E: Engine>(
             }
             Err(EngineError::NotFound { .. }) => view.take_nothing(),
             Err(error) if error.is_transient() && !view.is_late() => {
+                if matches!(error, EngineError::Unavailable { .. }) {
+                    away = Some(error);
+                }
                 time::sleep(longer(&mut pause)).await;
                 continue;
             }
@@ -96,7 +102,12 @@ async fn look_until_decided<E: Engine>(
         }
         let waiting = match view.judged() {
             Verdict::Passed => return Waited::Passed,
-            Verdict::Failed(failure) => return Waited::Failed(failure),
+            Verdict::Failed(failure) => {
+                return match (failure, away) {
+                    (GateFailure::Exited { .. }, Some(error)) => Waited::EndedAway(error),
+                    (failure, _) => Waited::Failed(failure),
+                };
+            }
             Verdict::Waiting(waiting) => waiting,
         };
         tell(&waiting, view.seen.since_start);

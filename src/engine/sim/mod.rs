@@ -177,6 +177,7 @@ impl Engine for Sim {
         self.call(Verb::ListContainers, String::new(), async |sim| {
             let listed = |container: &container::SimContainer| ListedContainer {
                 id: container.id.clone(),
+                runs: container.is_active(),
                 summary: OtherContainer {
                     name: container.name.clone(),
                     stack: container.labels.get(label::STACK).and_then(|stack| stack.parse().ok()),

@@ -25,7 +25,7 @@ pub(in crate::engine::docker) fn listed(summary: ContainerSummary) -> Result<Lis
         None => id.short().parse().map_err(|error| format!("{error}"))?,
     };
     let labels: BTreeMap<_, _> = super::sorted(summary.labels);
-    let holds_ports = matches!(
+    let runs = matches!(
         summary.state,
         Some(
             ContainerSummaryStateEnum::RUNNING
@@ -34,7 +34,7 @@ pub(in crate::engine::docker) fn listed(summary: ContainerSummary) -> Result<Lis
                 | ContainerSummaryStateEnum::STOPPING
         )
     );
-    let ports = summary.ports.filter(|_| holds_ports).unwrap_or_default();
+    let ports = summary.ports.filter(|_| runs).unwrap_or_default();
     let stack = labels.get(label::STACK).and_then(|stack| stack.parse().ok());
     let bound = |point: bollard::models::MountPoint| {
         point.source.filter(|_| point.typ.as_deref().is_none_or(|kind| kind == "bind"))
@@ -46,6 +46,7 @@ pub(in crate::engine::docker) fn listed(summary: ContainerSummary) -> Result<Lis
     let origin = label::compose_origin(&labels);
     Ok(ListedContainer {
         id,
+        runs,
         summary: OtherContainer { name, stack, origin, ports: ports::held(ports), binds, networks },
     })
 }
