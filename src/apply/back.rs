@@ -28,7 +28,8 @@ const LOOK_PAUSES: [Duration; 5] = [
     Duration::from_secs(10),
 ];
 
-/// Pauses between the attempts of the whole way: what failed for a passing reason is tried again from a new look.
+/// Pauses between the attempts of the whole way: what failed is tried again from a new look. That it can't be done is not
+/// believed at once: a port was taken for a moment, or a killed controller's last call came between.
 const ROUND_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Where the way back has led.
@@ -60,12 +61,12 @@ pub(super) async fn go_back<E: Engine>(
 ) -> Back {
     let mut back = round(engine, tools, open, secrets).await;
     for pause in ROUND_PAUSES {
-        if back.is_open() {
+        if !back.failures.is_empty() {
             time::sleep(pause).await;
-        } else if !back.failures.is_empty() || back.steps == 0 && late.is_zero() {
-            break;
-        } else {
+        } else if back.steps > 0 || !late.is_zero() {
             time::sleep(late).await;
+        } else {
+            break;
         }
         late = Duration::ZERO;
         // Also after a round that went well: an engine that restarts ends what was just started.

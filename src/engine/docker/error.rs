@@ -65,6 +65,10 @@ fn answered(operation: String, asked: Asked, status: u16, message: String) -> En
         (Asked::Start, 400..=499) => rejected(operation, message),
         (Asked::Start, 500) if is_hopeless_start(&message) => rejected(operation, message),
         (_, 404) => not_found(operation, message),
+        // It will be gone soon.
+        (_, 409) if message.contains("is already in progress") => {
+            EngineError::Unavailable { operation, message }
+        }
         (_, 409) | (Asked::NetworkRemoval, 403) => conflict(operation, message),
         // What an engine has not, as a log where the driver keeps none, it won't have later.
         (_, 400..=499 | 501) => rejected(operation, message),
@@ -213,6 +217,13 @@ mod tests {
             "connection error: dial unix /run/containerd/containerd.sock: connect: no such file or directory";
         assert!(answer(Asked::Start, 500, away).is_transient());
         assert!(answer(Asked::Plain, 503, "").is_transient());
+    }
+
+    #[test]
+    fn a_removal_that_somebody_else_has_begun_is_tried_again() {
+        let text = "removal of container 971410dc3025 is already in progress";
+        assert!(answer(Asked::Plain, 409, text).is_transient());
+        assert!(!answer(Asked::Plain, 409, "the container is running").is_transient());
     }
 
     #[test]

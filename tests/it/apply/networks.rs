@@ -2,15 +2,19 @@
 //! wrong on the way, nothing is lost.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::apply::Outcome;
 use evenkeel::apply::recover::Recovered;
+use evenkeel::engine::Engine;
 use evenkeel::engine::sim::{Behaviour, Fault, SimImage, Verb};
 use evenkeel::model::desired::Desired;
 use evenkeel::model::live::Live;
 use evenkeel::model::name::{ContainerName, NetworkName};
 use evenkeel::model::spec::{Attachment, NetworkSpec};
+use evenkeel::plan::step::Action;
+use tokio::sync::Notify;
 
 use super::bench::{Bench, stack, stack_with};
 use super::sweep::{CALLS_MAX, strike};
@@ -213,4 +217,42 @@ async fn the_way_back_of_a_network_may_be_killed_at_any_call() {
         }
     }
     panic!("a way back makes more than {CALLS_MAX} calls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_a_killed_controller_makes_late_is_no_obstacle() {
+    let before = stack_on("true", "app:1");
+    let bench = Bench::with(&before).await;
+    let old = attached(&bench.live(&before).await);
+    let desired = stack_on("false", "app:1");
+    let plan = bench.plan(&desired).await;
+    bench.host.forget_calls();
+    // It is killed while the network is made, which comes about only when the recovery is about to make the old one.
+    let is_create = |call: &evenkeel::engine::sim::Call| call.verb == Verb::CreateNetwork;
+    let struck = Arc::new(Notify::new());
+    let notify = Arc::clone(&struck);
+    bench.host.on_call(Box::new(move |call| {
+        if is_create(call) {
+            notify.notify_one();
+            return Fault::Hang;
+        }
+        Fault::None
+    }));
+    tokio::select! {
+        biased;
+        () = struck.notified() => {}
+        outcome = bench.carry_out(&plan, &desired) => panic!("not killed: {outcome:?}"),
+    }
+    let late = async {
+        struck.notified().await;
+        bench.host.without_faults();
+        let made = plan.steps.iter().find_map(|step| match &step.action {
+            Action::CreateNetwork(spec) => Some(spec.clone()),
+            _ => None,
+        });
+        bench.host.create_network(&made.unwrap()).await.unwrap();
+    };
+    let (recovered, ()) = tokio::join!(bench.recover(), late);
+    assert!(matches!(recovered, Some(Recovered::Back(_))), "{recovered:?}");
+    assert_eq!(attached(&bench.live(&before).await), old);
 }
