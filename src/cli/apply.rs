@@ -45,6 +45,10 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
     };
     let ended = agreed.carry_out().await?;
     let Ended::Here(done) = &ended else { return Ok(ended.tell(output)) };
+    if done.outcome == Outcome::Unchanged {
+        // Somebody wants what runs, whatever was said of it before.
+        machine.ledger().release_one(&done.plan.stack, &done.plan.desired)?;
+    }
     let open = match done.outcome {
         Outcome::Applied(_) | Outcome::Unchanged => machine.ledger().open_watch(&done.plan.stack)?,
         _ => return Ok(ended.tell(output)),

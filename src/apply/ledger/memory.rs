@@ -260,6 +260,17 @@ impl Ledger {
     }
 }
 
+/// Takes what serves out of the quarantine, where `deploy` was a rollback by hand: that puts it there before it begins.
+pub(super) fn stay(transaction: &Transaction<'_>, deploy: &DeployId) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "DELETE FROM quarantine WHERE (stack, desired) IN
+             (SELECT stable.stack, stable.desired FROM stable JOIN deploys ON deploys.stack = stable.stack
+              WHERE deploys.id = ?1 AND deploys.trigger = 'rollback')",
+        [deploy.as_str()],
+    )?;
+    Ok(())
+}
+
 type AppliedRow = (String, u32, String, u32, String);
 
 fn rows_of_applied(connection: &Connection, stack: &StackName) -> Result<Vec<AppliedRow>, rusqlite::Error> {

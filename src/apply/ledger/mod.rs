@@ -274,14 +274,20 @@ impl Ledger {
         })
     }
 
-    /// Records how a deploy ended.
+    /// Records how a deploy ended. If it was a rollback by hand that did not come about, what serves was not left after
+    /// all, and is in no quarantine for that.
     pub fn end(&self, deploy: &DeployId, ending: Ending, now: Timestamp) -> Result<(), LedgerError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE deploys SET state = ?2, ended = ?3 WHERE id = ?1",
                 params![deploy.as_str(), history::State::from(ending).code(), now.as_millisecond()],
             )?;
-            Ok(())
+            match ending {
+                Ending::Failed | Ending::Interrupted | Ending::RolledBack => {
+                    memory::stay(transaction, deploy)
+                }
+                Ending::Done | Ending::RollbackFailed | Ending::Held => Ok(()),
+            }
         })
     }
 

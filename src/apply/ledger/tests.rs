@@ -257,6 +257,23 @@ fn what_is_applied_is_never_quarantined() {
 }
 
 #[test]
+fn a_rollback_by_hand_that_did_not_come_about_leaves_nothing_in_quarantine() {
+    for (trigger, stays) in [("rollback", false), ("push", true)] {
+        let ledger = Ledger::open_in_memory().unwrap();
+        let (good, before) = (plan("good"), plan("before"));
+        ledger.affirm(Settled { plan: &good, current: &current() }, at(0)).unwrap();
+        let why = "left by hand".to_owned();
+        let left = Quarantined { desired: good.desired.clone(), since: at(1), why, deploy: id("00") };
+        ledger.quarantine(&stack(), &left).unwrap();
+        let beginning = Beginning { deploy: &id("01"), plan: &before, trigger, actor: "x" };
+        ledger.begin(beginning, at(2)).unwrap();
+        assert_eq!(ledger.quarantined(&stack(), &good.desired).unwrap().as_ref(), Some(&left));
+        ledger.end(&id("01"), Ending::RolledBack, at(3)).unwrap();
+        assert_eq!(ledger.quarantined(&stack(), &good.desired).unwrap().is_some(), stays, "{trigger}");
+    }
+}
+
+#[test]
 fn affirming_what_is_known_writes_nothing() {
     let ledger = Ledger::open_in_memory().unwrap();
     let (plan, current) = (plan("d1"), current());
