@@ -45,7 +45,9 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
     };
     let ended = agreed.carry_out().await?;
     let Ended::Here(done) = &ended else { return Ok(ended.tell(output)) };
-    if done.outcome == Outcome::Unchanged {
+    if done.outcome == Outcome::Unchanged
+        && machine.ledger().quarantined(&done.plan.stack, &done.plan.desired)?.is_some()
+    {
         // Somebody wants what runs, whatever was said of it before.
         machine.ledger().release_one(&done.plan.stack, &done.plan.desired)?;
     }

@@ -6,9 +6,30 @@ use serde_json::{Value, json};
 use super::failure::{ExitStatus, hinted, several};
 use super::output::Output;
 use super::words::seconds;
-use crate::apply::machine::DeployError;
+use crate::apply::ledger::LedgerError;
+use crate::apply::machine::{DeployError, OpenError};
+use crate::apply::state::StateError;
 use crate::apply::{Outcome, Report, StepFailure};
 use crate::plan::Plan;
+
+/// A host that can't be opened, with what to do about it.
+pub(super) fn unusable_state(error: OpenError) -> anyhow::Error {
+    let is_full = match &error {
+        OpenError::Ledger(LedgerError::Full { .. }) => true,
+        OpenError::State(StateError::Io { source, .. })
+        | OpenError::Ledger(LedgerError::File { source, .. }) => {
+            source.kind() == std::io::ErrorKind::StorageFull
+        }
+        OpenError::State(_) | OpenError::Ledger(_) => false,
+    };
+    hinted(error, if is_full { FULL_HINT } else { STATE_HINT })
+}
+
+/// What to do where there is no room for the state.
+const FULL_HINT: &str = "nothing was touched; a deploy is not begun without room for its record";
+
+/// What to do where the state can't be used.
+const STATE_HINT: &str = "the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`";
 
 /// Why there is no plan or no deploy, with what to do.
 pub(super) fn not_planned(error: DeployError) -> anyhow::Error {
@@ -145,6 +166,12 @@ fn what_to_do(failure: &StepFailure) -> Option<&'static str> {
         return Some(
             "a service that does its work once and ends is one that another waits for: `depends_on: {NAME: {condition: \
              service_completed_successfully}}`",
+        );
+    }
+    if failure.what.starts_with("start ") && failure.cause.contains("port is already allocated") {
+        return Some(
+            "somebody took the port meanwhile: see `docker ps` and `ss -ltnp`; if nobody has it, Docker itself lost track of \
+             it, and restarting Docker frees it",
         );
     }
     let is_pull = failure.what.starts_with("pull ");

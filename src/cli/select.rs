@@ -7,10 +7,12 @@ use anyhow::{Context, anyhow, bail};
 
 use super::args::Global;
 use super::failure::{Hint, LaidOut, hinted};
+use super::outcome::unusable_state;
 use super::output::Output;
 use super::place;
+use crate::apply;
+use crate::apply::ledger::Ledger;
 use crate::apply::machine::Machine;
-use crate::apply::{self, ledger::Ledger};
 use crate::engine::EngineError;
 use crate::engine::docker::Docker;
 use crate::manifest::{self, Diagnostic, Given, Input, MissingVariables, Model, Report, Request, Resolved};
@@ -361,20 +363,17 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// What to do where the state can't be used.
-const STATE_HINT: &str = "the state is for one user only: run it as the user that deploys, or name another folder with `--state DIR`";
-
 /// Opens the host for writing.
 pub(super) async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
-    let machine = Machine::open(docker, &state, apply::Host::This).hint(STATE_HINT)?;
+    let machine = Machine::open(docker, &state, apply::Host::This).map_err(unusable_state)?;
     Ok(machine.with_identity(place::identity(global)))
 }
 
 /// Opens the host for looking.
 pub(super) async fn machine_to_look(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
-    let machine = Machine::open_to_look(docker, &state, apply::Host::This).hint(STATE_HINT)?;
+    let machine = Machine::open_to_look(docker, &state, apply::Host::This).map_err(unusable_state)?;
     Ok(machine.with_identity(place::identity(global)))
 }
 
@@ -385,5 +384,5 @@ pub(super) fn ledger_to_look(global: &Global) -> anyhow::Result<Option<Ledger>> 
     if !path.try_exists().with_context(|| format!("{} can't be looked at", path.display()))? {
         return Ok(None);
     }
-    Ledger::open(&path).map(Some).hint(STATE_HINT)
+    Ledger::open(&path).map(Some).map_err(|error| unusable_state(error.into()))
 }

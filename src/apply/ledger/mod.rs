@@ -57,6 +57,14 @@ pub enum LedgerError {
         source: rusqlite::Error,
     },
     /// The file could not be made.
+    /// There is no room for it.
+    #[error("the ledger {} can't be {doing}: its disk is full; make room there, and try again", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// `opened`, `read` or `written`.
+        doing: &'static str,
+    },
     #[error("the ledger {} can't be made", path.display())]
     File {
         /// The file.

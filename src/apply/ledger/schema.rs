@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 
 use super::LedgerError;
@@ -166,10 +167,35 @@ pub(super) fn forget_the_oldest(transaction: &Transaction<'_>, stack: &str) -> R
 
 /// The error for people: a damaged file is told apart from a full disk.
 pub(super) fn classify(path: &Path, doing: &'static str, source: rusqlite::Error) -> LedgerError {
+    // Even a look needs some pages of memory that are a file.
+    let no_pages = source.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE);
     match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => LedgerError::Full { path: path.to_owned(), doing },
+        _ if no_pages => LedgerError::Full { path: path.to_owned(), doing },
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             LedgerError::Damaged { path: path.to_owned(), what: source.to_string() }
         }
         _ => LedgerError::Storage { path: path.to_owned(), doing, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi::{Error, SQLITE_FULL, SQLITE_IOERR_WRITE};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_such() {
+        let told = |code| {
+            let error = rusqlite::Error::SqliteFailure(Error::new(code), None);
+            classify(Path::new("/x/ledger.db"), "written", error).to_string()
+        };
+        for code in [SQLITE_FULL, SQLITE_IOERR_SHMSIZE] {
+            let text =
+                "the ledger /x/ledger.db can't be written: its disk is full; make room there, and try again";
+            assert_eq!(told(code), text);
+        }
+        assert_eq!(told(SQLITE_IOERR_WRITE), "the ledger /x/ledger.db can't be written");
     }
 }
