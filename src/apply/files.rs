@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use crate::engine::effect;
 use crate::model::desired::{ContentKind, FileContent, RepositoryContent};
 use crate::model::grant::FileAccess;
 use crate::model::spec::ContentDigest;
@@ -69,6 +70,7 @@ impl FileStore {
     /// Lays `content` down: readable by all, writable by nobody, on the disk when this returns. What is there already
     /// stays; what somebody changed there is put right.
     pub fn lay_down(&self, digest: &ContentDigest, content: &RepositoryContent) -> Result<(), FilesError> {
+        effect::begins();
         let place = self.place(digest);
         make_folder(&place)?;
         let target = place.join(name_of(content));
@@ -141,6 +143,7 @@ impl FileStore {
     /// Lays a config or secret down in its place, with its mode and owner, on the disk when this returns. Only root,
     /// or whoever this process belongs to, gets to it other than through a container.
     pub fn grant(&self, place: &Place, bytes: &[u8]) -> Result<(), FilesError> {
+        effect::begins();
         make_folder(&self.root)?;
         let folder = self.root.join(place.folder());
         for folder in folder.parent().into_iter().chain([folder.as_path()]) {
@@ -216,6 +219,7 @@ impl FileStore {
             if !plain || folder.is_empty() || binds.iter().any(|bind| Path::new(bind).starts_with(&path)) {
                 continue;
             }
+            effect::begins();
             written(&path, fs::remove_dir_all(&path).or_else(|error| absent_is_fine(&error)))?;
             discarded += 1;
         }

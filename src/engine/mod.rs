@@ -18,6 +18,7 @@ use crate::model::text::Text;
 
 pub(crate) mod clean;
 pub mod docker;
+pub(crate) mod effect;
 pub mod observe;
 pub mod registries;
 pub mod sim;
@@ -233,9 +234,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
 pub struct ListedContainer {
     /// Its id.
     pub id: ContainerId,
-    /// The rest of what is known of one that isn't of the stack; `stack` says whose it is.
     /// Whether its process is there, paused or about to be started again included.
     pub runs: bool,
+    /// The rest of what is known of one that isn't of the stack; `stack` says whose it is.
     pub summary: OtherContainer,
 }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use crate::engine::effect;
 use crate::model::name::DeployId;
 use crate::plan::{Checkpoint, Plan};
 
@@ -56,7 +57,6 @@ pub enum LedgerError {
         /// What it said.
         source: rusqlite::Error,
     },
-    /// The file could not be made.
     /// There is no room for it.
     #[error("the ledger {} can't be {doing}: its disk is full; make room there, and try again", path.display())]
     Full {
@@ -65,6 +65,7 @@ pub enum LedgerError {
         /// `opened`, `read` or `written`.
         doing: &'static str,
     },
+    /// The file could not be made.
     #[error("the ledger {} can't be made", path.display())]
     File {
         /// The file.
@@ -310,6 +311,7 @@ impl Ledger {
         body: impl FnOnce(&Transaction<'_>) -> Result<(), rusqlite::Error>,
     ) -> Result<(), LedgerError> {
         let connection = self.lock();
+        effect::begins();
         let result = connection.pragma_update(None, "synchronous", "FULL").and_then(|()| {
             let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
             body(&transaction)?;

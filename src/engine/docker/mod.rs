@@ -30,7 +30,7 @@ use tokio::sync::Mutex;
 use self::error::{Asked, classify};
 use super::{
     CreateContainer, Engine, EngineError, EngineEvent, ExecResult, ImportConfig, ListedContainer,
-    PullProgress, UpdateContainer,
+    PullProgress, UpdateContainer, effect,
 };
 use crate::model::image::ImageRef;
 use crate::model::live::{DaemonDefaults, LiveContainer, LiveImage, LiveNetwork, LiveVolume, Server};
@@ -116,6 +116,9 @@ impl Docker {
 /// don't read, and take for no credentials.
 fn with_version(client: Client, (major, minor): (usize, usize)) -> Client {
     client.with_request_modifier(move |mut request| {
+        if !request.method().is_safe() && !request.uri().path().contains("/exec") {
+            effect::begins();
+        }
         if let Some(credentials) = request.headers_mut().get_mut("x-registry-auth")
             && let Ok(text) = credentials.to_str()
             && let Ok(mended) = http::HeaderValue::from_str(&text.replace('+', "-").replace('/', "_"))
