@@ -139,7 +139,7 @@ async fn a_rollback_may_be_killed_at_every_write() {
 async fn a_recovery_may_be_killed_at_every_write_too() {
     let Some(scene) = Scene::new().await else { return };
     let (before, as_before) = (scene.serving().await, scene.stage.serving().await);
-    walk("recovery", (3, 7), async |place| {
+    walk("recovery", (5, 9), async |place| {
         // Everything up to the commit is done, which never comes.
         scene.write(2, Web::Hangs);
         let deploy = scene.begin_with("apply --yes", DIE_AT, "0");

@@ -12,7 +12,7 @@ const STOP_AT: &str = "EVENKEEL_TEST_STOP_AT";
 async fn a_port_may_be_stolen_before_every_write() {
     let Some(scene) = Scene::new().await else { return };
     let (mut version, mut stolen, mut halts) = (1, Vec::new(), 0);
-    for place in writes((4, 5)).map(|number| number.to_string()) {
+    for place in writes((16, 1)).map(|number| number.to_string()) {
         let before = scene.serving().await;
         version += 1;
         scene.write(version, Web::Good);
@@ -41,7 +41,10 @@ async fn a_port_may_be_stolen_before_every_write() {
         scene.apply().ends_with(0);
         scene.assert_at(version, &context).await;
         scene.assert_others_untouched(&context).await;
-        if !is_halted {
+        // That place is one of many: where not all are asked for, the first one will do.
+        let is_enough = std::env::var_os("EVENKEEL_TEST_CRASHES").is_none() && !stolen.is_empty();
+        if !is_halted || is_enough {
+            assert!(!stolen.is_empty(), "the port was never free");
             tell(&format!("port free for a thief at {stolen:?} of {halts} places; no service lost"));
             return;
         }
