@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::history::State;
 use super::memory::{insert_applied, replace_stable};
+use super::writes::Write;
 use super::{Ledger, LedgerError, record, schema};
 use crate::model::adopted::Adopted;
 use crate::model::live::Live;
@@ -101,7 +102,7 @@ impl Ledger {
         let TakeOver { plan, adopted, applied, .. } = taken;
         let Adopted { containers, networks, volumes } = adopted;
         let stack = plan.stack.as_str();
-        self.write(|transaction| {
+        self.write(Write::Adopt, |transaction| {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO adopted (stack, kind, object, service, number, since)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -157,7 +158,7 @@ impl Ledger {
         if gone.is_empty() {
             return Ok(());
         }
-        self.write(|transaction| {
+        self.write(Write::ForgetGone, |transaction| {
             for (kind, object) in &gone {
                 transaction.execute(
                     "DELETE FROM adopted WHERE stack = ?1 AND kind = ?2 AND object = ?3",
@@ -170,7 +171,7 @@ impl Ledger {
 
     /// Forgets a container that was taken over and then removed.
     pub fn forget_adopted(&self, stack: &StackName, container: &ContainerId) -> Result<(), LedgerError> {
-        self.note(|connection| {
+        self.note(Write::ForgetAdopted, |connection| {
             connection
                 .prepare_cached("DELETE FROM adopted WHERE stack = ?1 AND kind = ?2 AND object = ?3")?
                 .execute(params![stack.as_str(), CONTAINER, container.as_str()])

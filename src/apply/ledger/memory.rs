@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::history::{State, moment};
+use super::writes::Write;
 use super::{Ending, Ledger, LedgerError, record, watch};
 use crate::model::desired::Revision;
 use crate::model::name::{ContainerId, DeployId, Instance, StackName};
@@ -53,7 +54,7 @@ impl Ledger {
     pub fn commit(&self, deploy: &DeployId, settled: Settled<'_>, now: Timestamp) -> Result<(), LedgerError> {
         let Settled { plan, current } = settled;
         let serving: BTreeSet<&ContainerId> = current.values().map(|(container, _)| container).collect();
-        self.write(|transaction| {
+        self.write(Write::Commit, |transaction| {
             transaction
                 .execute("UPDATE deploys SET state = 'committed' WHERE id = ?1", params![deploy.as_str()])?;
             watch::of_commit(transaction, deploy, plan, now)?;
@@ -89,7 +90,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let Held { reached, retired } = held;
-        self.write(|transaction| {
+        self.write(Write::Hold, |transaction| {
             for container in retired {
                 transaction.execute(
                     "DELETE FROM applied WHERE stack = ?1 AND container = ?2",
@@ -130,7 +131,7 @@ impl Ledger {
         if revision_is_known && is_whole && self.last_applied(&plan.stack)?.current == *current {
             return Ok(());
         }
-        self.write(|transaction| {
+        self.write(Write::Affirm, |transaction| {
             replace_applied(transaction, &plan.stack, current)?;
             replace_stable(transaction, plan, now)
         })
@@ -198,7 +199,7 @@ impl Ledger {
 
     /// Forgets a retired container that was removed.
     pub fn forget_retired(&self, stack: &StackName, container: &ContainerId) -> Result<(), LedgerError> {
-        self.note(|connection| {
+        self.note(Write::ForgetRetired, |connection| {
             connection
                 .prepare_cached("DELETE FROM retired WHERE stack = ?1 AND container = ?2")?
                 .execute(params![stack.as_str(), container.as_str()])
@@ -233,7 +234,7 @@ impl Ledger {
     /// Quarantines `desired` because of `deploy`, after it had committed: its watch failed.
     pub fn quarantine(&self, stack: &StackName, entry: &Quarantined) -> Result<(), LedgerError> {
         let Quarantined { desired, since, why, deploy } = entry;
-        self.write(|transaction| {
+        self.write(Write::Quarantine, |transaction| {
             transaction.execute(
                 "INSERT OR REPLACE INTO quarantine (stack, desired, since, why, deploy) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![stack.as_str(), desired.0, since.as_millisecond(), why, deploy.as_str()],
@@ -244,7 +245,7 @@ impl Ledger {
 
     /// Lets `desired` be tried again on `stack`.
     pub fn release_one(&self, stack: &StackName, desired: &DesiredDigest) -> Result<(), LedgerError> {
-        self.write(|transaction| {
+        self.write(Write::ReleaseOne, |transaction| {
             let sql = "DELETE FROM quarantine WHERE stack = ?1 AND desired = ?2";
             transaction.execute(sql, params![stack.as_str(), desired.0])?;
             Ok(())
@@ -253,7 +254,7 @@ impl Ledger {
 
     /// Lets everything that is quarantined on `stack` be tried again.
     pub fn release(&self, stack: &StackName) -> Result<(), LedgerError> {
-        self.write(|transaction| {
+        self.write(Write::Release, |transaction| {
             transaction.execute("DELETE FROM quarantine WHERE stack = ?1", [stack.as_str()])?;
             Ok(())
         })

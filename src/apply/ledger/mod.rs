@@ -27,12 +27,14 @@ pub mod adopted;
 pub mod history;
 pub mod memory;
 pub mod watch;
+pub mod writes;
 mod id;
 mod record;
 mod network_record;
 mod schema;
 
 pub use id::new_deploy_id;
+use writes::{Hook, Write};
 
 /// Longest wait for another process that writes at the moment.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -42,6 +44,7 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 pub struct Ledger {
     connection: Mutex<Connection>,
     path: PathBuf,
+    hook: Hook,
 }
 
 /// Why the ledger can't be read or written.
@@ -122,6 +125,8 @@ pub enum Direction {
     Forward,
     /// Its rollback.
     Back,
+    /// What is still to be done after its commit.
+    Onward,
 }
 
 impl Direction {
@@ -129,6 +134,8 @@ impl Direction {
         match self {
             Self::Forward => "forward",
             Self::Back => "back",
+            // Sorted after the others, where steps are listed.
+            Self::Onward => "after",
         }
     }
 }
@@ -175,7 +182,7 @@ impl Ledger {
 
     fn set_up(connection: Connection, path: &Path) -> Result<Self, LedgerError> {
         schema::prepare(&connection, path, BUSY_WAIT)?;
-        Ok(Self { connection: Mutex::new(connection), path: path.to_owned() })
+        Ok(Self { connection: Mutex::new(connection), path: path.to_owned(), hook: Hook::default() })
     }
 
     /// Records a deploy that is about to begin, with what it will return to if it fails.
@@ -188,7 +195,7 @@ impl Ledger {
             return Err(LedgerError::Unfinished(unfinished.deploy.id));
         }
         let (kind, commit) = record::of_revision(&plan.revision);
-        self.write(|transaction| {
+        self.write(Write::Begin, |transaction| {
             transaction.execute(
                 "INSERT INTO deploys (id, stack, revision_kind, revision_commit, desired, plan, trigger, actor,
                      began, state, changes, checkpoint)
@@ -219,7 +226,7 @@ impl Ledger {
         words: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        self.note(|connection| {
+        self.note(Write::Intend, |connection| {
             connection
                 .prepare_cached(
                     "INSERT OR REPLACE INTO steps (deploy, direction, at, words, began) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -237,7 +244,7 @@ impl Ledger {
         failure: Option<&str>,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        self.note(|connection| {
+        self.note(Write::Done, |connection| {
             connection
                 .prepare_cached(
                     "UPDATE steps SET ended = ?4, failure = ?5 WHERE deploy = ?1 AND direction = ?2 AND at = ?3",
@@ -262,7 +269,7 @@ impl Ledger {
         quarantine: Quarantine,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        self.write(|transaction| {
+        self.write(Write::Abort, |transaction| {
             transaction.execute(
                 "UPDATE deploys SET state = 'rolling_back', failure = ?2 WHERE id = ?1",
                 params![deploy.as_str(), failure],
@@ -286,7 +293,7 @@ impl Ledger {
     /// Records how a deploy ended. If it was a rollback by hand that did not come about, what serves was not left after
     /// all, and is in no quarantine for that.
     pub fn end(&self, deploy: &DeployId, ending: Ending, now: Timestamp) -> Result<(), LedgerError> {
-        self.write(|transaction| {
+        self.write(Write::End, |transaction| {
             transaction.execute(
                 "UPDATE deploys SET state = ?2, ended = ?3 WHERE id = ?1",
                 params![deploy.as_str(), history::State::from(ending).code(), now.as_millisecond()],
@@ -308,11 +315,13 @@ impl Ledger {
     /// One transaction that is on the disk when this returns.
     fn write(
         &self,
+        what: Write,
         body: impl FnOnce(&Transaction<'_>) -> Result<(), rusqlite::Error>,
     ) -> Result<(), LedgerError> {
-        let connection = self.lock();
-        effect::begins();
-        let result = connection.pragma_update(None, "synchronous", "FULL").and_then(|()| {
+        let result = self.hook.around(what, || {
+            let connection = self.lock();
+            effect::begins();
+            connection.pragma_update(None, "synchronous", "FULL")?;
             let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
             body(&transaction)?;
             transaction.commit()
@@ -321,9 +330,16 @@ impl Ledger {
     }
 
     /// One write that survives this process, though perhaps not a loss of power: the file isn't flushed for it.
-    fn note(&self, body: impl FnOnce(&Connection) -> Result<(), rusqlite::Error>) -> Result<(), LedgerError> {
-        let connection = self.lock();
-        let result = connection.pragma_update(None, "synchronous", "NORMAL").and_then(|()| body(&connection));
+    fn note(
+        &self,
+        what: Write,
+        body: impl FnOnce(&Connection) -> Result<(), rusqlite::Error>,
+    ) -> Result<(), LedgerError> {
+        let result = self.hook.around(what, || {
+            let connection = self.lock();
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            body(&connection)
+        });
         result.map_err(|source| self.failed("written", source))
     }
 

@@ -292,7 +292,9 @@ fn fields_of_another_normal_form_are_not_compared() {
     let current = current();
     ledger.affirm(Settled { plan: &plan("d1"), current: &current }, at(0)).unwrap();
     ledger
-        .write(|transaction| transaction.execute("UPDATE applied SET normal_form = 0", []).map(drop))
+        .write(Write::Affirm, |transaction| {
+            transaction.execute("UPDATE applied SET normal_form = 0", []).map(drop)
+        })
         .unwrap();
     let last = ledger.last_applied(&stack()).unwrap();
     assert_eq!(last.current[&instance("app")], (container("a"), Fields::default()));
@@ -341,7 +343,9 @@ fn damage_inside_is_told_and_not_taken_for_nothing() {
     let ledger = Ledger::open_in_memory().unwrap();
     begin(&ledger, "01", &plan("d1")).unwrap();
     ledger
-        .write(|transaction| transaction.execute("UPDATE deploys SET checkpoint = '{'", []).map(drop))
+        .write(Write::Affirm, |transaction| {
+            transaction.execute("UPDATE deploys SET checkpoint = '{'", []).map(drop)
+        })
         .unwrap();
     let error = ledger.open_deploy(&stack()).unwrap_err();
     assert!(matches!(error, LedgerError::Damaged { .. }), "{error:?}");

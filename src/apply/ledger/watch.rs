@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::history::{State, moment};
+use super::writes::Write;
 use super::{Ledger, LedgerError, record};
 use crate::model::desired::{Expect, Revision};
 use crate::model::name::{DeployId, Instance, NameError, StackName};
@@ -119,7 +120,7 @@ impl Ledger {
     /// Records that the watch of `stack` has failed: what it desired is quarantined, and the stack has to go back. Until
     /// a deploy has done that, this is remembered.
     pub fn fail_watch(&self, stack: &StackName, why: &str, now: Timestamp) -> Result<(), LedgerError> {
-        self.write(|transaction| {
+        self.write(Write::FailWatch, |transaction| {
             transaction.execute(
                 "INSERT OR REPLACE INTO quarantine (stack, desired, since, why, deploy)
                  SELECT stack, desired, ?2, ?3, deploy FROM watches WHERE stack = ?1",
@@ -133,7 +134,7 @@ impl Ledger {
 
     /// Ends the watch of `stack`: its time has passed, or there is nowhere to return to.
     pub fn end_watch(&self, stack: &StackName) -> Result<(), LedgerError> {
-        self.write(|transaction| {
+        self.write(Write::EndWatch, |transaction| {
             transaction.execute("DELETE FROM watches WHERE stack = ?1", [stack.as_str()])?;
             Ok(())
         })
