@@ -133,6 +133,12 @@ pub enum Fault {
     None,
     /// It has no effect and fails as if nobody had answered.
     Error,
+    /// It has no effect, and the engine says that something isn't there.
+    NotFound,
+    /// It has no effect, and the engine says that something is in the way.
+    Conflict,
+    /// It has no effect, and the engine refuses it.
+    Rejected,
     /// It has its effect, and its reply is lost.
     DoneButReplyLost,
     /// It has no effect and fails only at its deadline.

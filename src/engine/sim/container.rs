@@ -53,15 +53,25 @@ pub(super) struct SimContainer {
     pub(super) told_health: Option<Health>,
     /// Counts starts and stops by hand, so that a timer knows when it is out of date.
     pub(super) generation: u64,
+    /// Since when the daemon probes it, if that is not since its start.
+    pub(super) probed_since: Option<Instant>,
 }
 
 /// What the process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Created,
-    Running { since: Instant },
-    Restarting { until: Instant },
-    Exited { code: i64 },
+    Running {
+        since: Instant,
+    },
+    Restarting {
+        until: Instant,
+    },
+    Exited {
+        code: i64,
+    },
+    /// Half removed.
+    Dead,
 }
 
 impl SimContainer {
@@ -91,6 +101,7 @@ impl SimContainer {
             written_later: 0,
             told_health: None,
             generation: 0,
+            probed_since: None,
             labels,
             spec,
             id,
@@ -112,9 +123,9 @@ impl SimContainer {
         let since = match self.phase {
             Phase::Created => return None,
             Phase::Running { since } => since,
-            Phase::Restarting { .. } | Phase::Exited { .. } => return Some(Health::Unhealthy),
+            Phase::Restarting { .. } | Phase::Exited { .. } | Phase::Dead => return Some(Health::Unhealthy),
         };
-        let turns = self.health_turns(check);
+        let turns = self.health_turns(check, since);
         let due = turns.into_iter().flatten().rfind(|(after, _)| now.duration_since(since) >= *after);
         Some(due.map_or(Health::Starting, |(_, health)| health))
     }
@@ -135,12 +146,12 @@ impl SimContainer {
     /// When it next does something by itself after `now`.
     pub(super) fn next_turn(&self, now: Instant) -> Option<Instant> {
         match self.phase {
-            Phase::Created | Phase::Exited { .. } => None,
+            Phase::Created | Phase::Exited { .. } | Phase::Dead => None,
             Phase::Restarting { until } => Some(until),
             Phase::Running { since } => {
                 let exit = self.behaviour.exits.and_then(|(after, _)| since.checked_add(after));
                 let check = self.spec.healthcheck.as_ref().filter(|check| is_probing(check));
-                let turns = check.map(|check| self.health_turns(check)).unwrap_or_default();
+                let turns = check.map(|check| self.health_turns(check, since)).unwrap_or_default();
                 let turns = turns.into_iter().flatten().filter_map(|(after, _)| since.checked_add(after));
                 let line = self.behaviour.writes_later.get(self.written_later);
                 let line = line.and_then(|(after, _)| since.checked_add(*after));
@@ -158,17 +169,6 @@ impl SimContainer {
         }
     }
 
-    /// Whether a daemon that starts would start it.
-    pub(super) fn returns_with_the_daemon(&self) -> bool {
-        match self.spec.restart {
-            RestartPolicy::No => false,
-            RestartPolicy::Always => true,
-            RestartPolicy::UnlessStopped => self.is_active() && !self.is_stopped_by_hand,
-            // It ends well when the daemon asks it to.
-            RestartPolicy::OnFailure(_) => matches!(self.phase, Phase::Restarting { .. }),
-        }
-    }
-
     /// Whether `command` is its health check.
     pub(super) fn is_probe(&self, command: &[Text]) -> bool {
         let words = command.iter().map(Text::expose);
@@ -180,15 +180,18 @@ impl SimContainer {
     }
 
     /// When Docker's probes turn it, from its start: first unhealthy, if at all, then healthy, if ever.
-    fn health_turns(&self, check: &Healthcheck) -> [Option<(Duration, Health)>; 2] {
+    fn health_turns(&self, check: &Healthcheck, start: Instant) -> [Option<(Duration, Health)>; 2] {
+        // A daemon that came back begins with the first probe, of a process that is no longer new.
+        let age = self.probed_since.map_or(Duration::ZERO, |since| since.duration_since(start));
         let interval = check.interval.unwrap_or(PROBE_INTERVAL).max(Duration::from_millis(1));
         let start_period = check.start_period.unwrap_or_default();
         let retries = check.retries.unwrap_or(PROBE_RETRIES).max(1);
         let never = self.behaviour.healthy_after == Duration::MAX;
-        let good = (!never).then(|| probes_until(self.behaviour.healthy_after, interval).max(1));
+        let good =
+            (!never).then(|| probes_until(self.behaviour.healthy_after.saturating_sub(age), interval).max(1));
         let first_counted = probes_within(start_period, interval) + 1;
         let bad = first_counted.saturating_add(retries - 1);
-        let after = |probes: u32| interval.saturating_mul(probes);
+        let after = |probes: u32| age.saturating_add(interval.saturating_mul(probes));
         [
             good.is_none_or(|good| bad < good).then(|| (after(bad), Health::Unhealthy)),
             good.map(|good| (after(good), Health::Healthy)),

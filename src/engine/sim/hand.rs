@@ -96,14 +96,6 @@ impl Sim {
         found
     }
 
-    /// Restarts the daemon at once: every process ends, and what its restart policy brings back runs again.
-    pub fn restart_daemon(&self) {
-        let returned = self.world().restart_daemon(Instant::now());
-        for id in returned {
-            self.attend(&id);
-        }
-    }
-
     /// Every container of `stack` as it is now, without any call.
     pub fn containers_of(&self, stack: &StackName) -> Vec<LiveContainer> {
         let world = self.world();
@@ -145,7 +137,7 @@ impl Sim {
         *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn by_hand(
+    pub(super) fn by_hand(
         &self,
         name: &ContainerName,
         act: impl FnOnce(&mut super::world::World, &ContainerId) -> Result<(), Refusal>,

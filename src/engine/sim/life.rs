@@ -19,10 +19,11 @@ const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Docker's longest pause.
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Status of a process that was killed.
-const KILLED: i64 = 137;
+pub(super) const KILLED: i64 = 137;
 
 impl World {
     pub(super) fn create(&mut self, request: &CreateContainer) -> Result<ContainerId, Refusal> {
+        self.check_disk()?;
         self.check_name_is_free(&request.name)?;
         let image = self.image(&request.spec.image.to_string()).cloned();
         let image =
@@ -75,7 +76,9 @@ impl World {
 
     /// Starts a container. Returns whether it didn't run before.
     pub(super) fn start(&mut self, id: &ContainerId, now: Instant) -> Result<bool, Refusal> {
-        if self.container(id)?.is_running() {
+        let container = self.container(id)?;
+        container.check_alive()?;
+        if container.is_running() {
             return Ok(false);
         }
         let container = self.container_mut(id)?;
@@ -84,20 +87,6 @@ impl World {
         container.generation += 1;
         self.run(id, now)?;
         Ok(true)
-    }
-
-    /// Ends every process, as a daemon does that is restarted, and starts again what its restart policy brings back.
-    /// Returns those.
-    pub(super) fn restart_daemon(&mut self, now: Instant) -> Vec<ContainerId> {
-        let returning = self.containers.values().filter(|container| container.returns_with_the_daemon());
-        let returning: Vec<ContainerId> = returning.map(|container| container.id.clone()).collect();
-        for container in self.containers.values_mut().filter(|container| container.is_active()) {
-            container.generation += 1;
-            container.phase = Phase::Exited { code: 0 };
-            container.ports.clear();
-        }
-        // What can't start stays as it is.
-        returning.into_iter().filter(|id| self.start(id, now).unwrap_or(false)).collect()
     }
 
     fn run(&mut self, id: &ContainerId, now: Instant) -> Result<(), Refusal> {
@@ -125,6 +114,7 @@ impl World {
         container.ports = ports;
         container.phase = Phase::Running { since: now };
         container.started_at = started_at;
+        container.probed_since = None;
         container.told_health = None;
         container.logs_before = container.logs.len();
         container.written_later = 0;
@@ -210,6 +200,7 @@ impl World {
 
     pub(super) fn update(&mut self, id: &ContainerId, update: &UpdateContainer) -> Result<(), Refusal> {
         let container = self.container_mut(id)?;
+        container.check_alive()?;
         let UpdateContainer { restart, resources } = update;
         change(&mut container.spec.resources, resources);
         container.spec.restart = restart.unwrap_or(container.spec.restart);
@@ -227,6 +218,7 @@ impl World {
         let missing = || Refusal::NotFound(format!("network {network} not found"));
         let name = self.networks.get(network).ok_or_else(missing)?.spec.name.clone();
         let container = self.container_mut(id)?;
+        container.check_alive()?;
         // While it doesn't run this only changes what a start will do.
         if container.is_running() && container.networks.contains_key(&name) {
             let message = format!("endpoint with name {} already exists in network {name}", container.name);
@@ -260,6 +252,10 @@ impl World {
 
     /// Lets everything happen that was due by `now`, in the order of time.
     pub(super) fn settle(&mut self, now: Instant) {
+        // Nobody restarts and probes without the daemon.
+        if self.daemon.is_down {
+            return;
+        }
         while self.turns.first().is_some_and(|(at, _)| *at <= now) {
             if let Some((at, id)) = self.turns.pop_first() {
                 self.settle_one(&id, at);
@@ -272,7 +268,7 @@ impl World {
         let Some(container) = self.containers.get(id) else { return };
         match container.phase {
             Phase::Restarting { until } if until <= now => self.restart(id, now),
-            Phase::Created | Phase::Exited { .. } | Phase::Restarting { .. } => {}
+            Phase::Created | Phase::Exited { .. } | Phase::Restarting { .. } | Phase::Dead => {}
             Phase::Running { since } => {
                 self.write_later(id, now.duration_since(since));
                 self.settle_running(id, since, now);
@@ -333,6 +329,7 @@ impl World {
             Phase::Running { .. } => Status::Running,
             Phase::Restarting { .. } => Status::Restarting,
             Phase::Exited { code } => Status::Exited { code, out_of_memory: false },
+            Phase::Dead => Status::Dead,
         };
         let mut spec = container.spec.clone();
         for (name, attachment) in &mut spec.networks {

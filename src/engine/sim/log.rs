@@ -31,7 +31,15 @@ impl Sim {
             (Fault::None, None) => {
                 EngineError::NotFound { operation, message: format!("No such container: {id}") }
             }
-            (Fault::Error | Fault::DoneButReplyLost | Fault::Hang, _) => {
+            (
+                Fault::Error
+                | Fault::NotFound
+                | Fault::Conflict
+                | Fault::Rejected
+                | Fault::DoneButReplyLost
+                | Fault::Hang,
+                _,
+            ) => {
                 EngineError::Unavailable { operation, message: "the connection broke (simulated)".to_owned() }
             }
         };

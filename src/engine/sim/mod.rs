@@ -4,8 +4,10 @@
 //! restart policies, health checks, grace periods and events. Its time is tokio's, so a paused clock makes hours pass
 //! at once. It has no network: addresses are absent, and gates that ask over TCP or HTTP need another answerer.
 
+mod answer;
 mod call;
 mod container;
+mod daemon;
 mod hand;
 mod image;
 mod life;
@@ -24,8 +26,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 pub use self::call::{Call, Fault, Verb};
+pub use self::daemon::Ending;
 pub use self::image::{Behaviour, Reply, SimImage};
-use self::world::{Refusal, World};
+use self::world::World;
 use super::clean::clean;
 use super::{
     CreateContainer, Engine, EngineError, EngineEvent, ExecResult, ImportConfig, ListedContainer,
@@ -41,8 +44,6 @@ use crate::model::platform::Platform;
 use crate::model::spec::{Attachment, Namespace, NetworkSpec, VolumeSpec};
 use crate::model::text::Text;
 
-/// After so long a call that hangs fails.
-const HANG: Duration = Duration::from_secs(30);
 /// Most lines of the log of a container that are kept.
 const LOG_LINES_MAX: usize = 1_000;
 
@@ -92,34 +93,6 @@ impl Sim {
         hook.as_mut().map_or(Fault::None, |hook| hook(call))
     }
 
-    /// Makes a call of the trait: notes it, asks the hook, and lets `act` happen accordingly.
-    async fn call<T>(
-        &self,
-        verb: Verb,
-        object: String,
-        act: impl AsyncFnOnce(&Self) -> Result<T, Refusal>,
-    ) -> Result<T, EngineError> {
-        let call = Call { verb, object };
-        let operation = call.to_string();
-        let unavailable = |message: &str| EngineError::Unavailable {
-            operation: operation.clone(),
-            message: message.to_owned(),
-        };
-        match self.fault(&call) {
-            Fault::None => act(self).await.map_err(|refusal| refusal.of(operation)),
-            Fault::Error => Err(unavailable("nobody answers (simulated)")),
-            Fault::DoneButReplyLost => {
-                // Whether it was done or refused is what nobody learns.
-                drop(act(self).await);
-                Err(unavailable("the connection broke (simulated)"))
-            }
-            Fault::Hang => {
-                tokio::time::sleep(HANG).await;
-                Err(EngineError::TimedOut { operation, within: HANG })
-            }
-        }
-    }
-
     fn shown(&self, id: &ContainerId) -> String {
         self.world().shown(id)
     }
@@ -144,7 +117,11 @@ impl Sim {
                     let mut world = strong.lock().unwrap_or_else(PoisonError::into_inner);
                     let now = Instant::now();
                     world.settle(now);
-                    let current = world.containers.get(&id).filter(|found| found.generation == generation);
+                    // Nothing is noticed without the daemon; it attends to everything when it comes back.
+                    let current = world
+                        .containers
+                        .get(&id)
+                        .filter(|found| found.generation == generation && !world.daemon.is_down);
                     current.and_then(|container| container.next_turn(now))
                 };
                 drop(strong);
@@ -249,7 +226,9 @@ impl Engine for Sim {
         config: &ImportConfig,
     ) -> Result<(), EngineError> {
         self.call(Verb::ImportImage, image.to_string(), async |sim| {
-            sim.world().add_image(image.clone(), work::imported(&layer, config));
+            let mut world = sim.world();
+            world.check_disk()?;
+            world.add_image(image.clone(), work::imported(&layer, config));
             Ok(())
         })
         .await
@@ -371,7 +350,7 @@ impl Engine for Sim {
 
     fn events(&self) -> BoxStream<'static, Result<EngineEvent, EngineError>> {
         let call = Call { verb: Verb::Events, object: String::new() };
-        if self.fault(&call) != Fault::None {
+        if self.fault(&call) != Fault::None || self.world().daemon.is_down {
             let message = "the connection broke (simulated)".to_owned();
             let error = EngineError::Unavailable { operation: call.to_string(), message };
             return stream::once(async { Err(error) }).boxed();

@@ -15,6 +15,8 @@ use crate::model::name::{ContainerId, ContainerName, Instance};
 use crate::model::spec::{ContainerSpec, HealthTest, Healthcheck, RestartPolicy};
 use crate::model::text::Text;
 
+mod daemon;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 fn image() -> ImageRef {

@@ -24,7 +24,12 @@ impl Sim {
         progress: &(dyn Fn(PullProgress) + Send + Sync),
     ) -> Result<(), Refusal> {
         const TOTAL_BYTES: u64 = 100 << 20;
-        let (content, takes) = self.world().at_registry(image)?;
+        let (content, takes, ends) = {
+            let world = self.world();
+            let (content, takes) = world.at_registry(image)?;
+            world.check_disk()?;
+            (content, takes, world.daemon.ends)
+        };
         if !content.is_for(platform) {
             let wanted = platform.map(ToString::to_string).unwrap_or_default();
             let message = format!("no matching manifest for {wanted} in the manifest list entries");
@@ -35,18 +40,28 @@ impl Sim {
             tokio::time::sleep(takes / 4).await;
         }
         progress(PullProgress { done_bytes: TOTAL_BYTES, total_bytes: TOTAL_BYTES });
-        self.world().pulled(image, content);
+        let mut world = self.world();
+        world.check_disk()?;
+        if world.daemon.ends == ends {
+            world.pulled(image, content);
+        }
         Ok(())
     }
 
     pub(super) async fn stop(&self, id: &ContainerId, grace: Option<Duration>) -> Result<(), Refusal> {
-        let (takes, code) = self.world().stopping(id, grace)?;
+        let (takes, code, ends) = {
+            let world = self.world();
+            let (takes, code) = world.stopping(id, grace)?;
+            (takes, code, world.daemon.ends)
+        };
         let sim = self.clone();
         let id = id.clone();
         // Docker goes on with a stop whose caller went away, so this one isn't bound to the caller either.
         let stop = tokio::spawn(async move {
             tokio::time::sleep(takes).await;
-            sim.world().stopped(&id, code)
+            let mut world = sim.world();
+            // A daemon that has ended since stops nothing any more.
+            if world.daemon.ends == ends { world.stopped(&id, code) } else { Ok(()) }
         });
         match stop.await {
             Ok(result) => result,

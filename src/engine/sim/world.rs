@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::container::SimContainer;
+use super::container::{Phase, SimContainer};
+use super::daemon::Daemon;
 use super::image::{SimImage, certain, digest_of};
 use crate::engine::{EngineError, EngineEvent};
 use crate::model::image::ImageRef;
@@ -17,11 +18,11 @@ use crate::model::name::{ContainerId, ContainerName, ImageId, NetworkId, VolumeN
 use crate::model::spec::{ContainerPort, NetworkSpec, Protocol, VolumeSpec};
 
 /// Most events that wait for a slow listener.
-const EVENTS_MAX: usize = 1024;
+pub(super) const EVENTS_MAX: usize = 1024;
 /// The moment at which every simulation begins: 2026-01-01T00:00:00Z.
 const EPOCH_SECONDS: i64 = 1_767_225_600;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) containers: BTreeMap<ContainerId, SimContainer>,
     /// The ids of the containers by their names.
@@ -39,6 +40,9 @@ pub(super) struct World {
     /// The version of the API that it says to have.
     pub(super) api_version: &'static str,
     pub(super) events: broadcast::Sender<EngineEvent>,
+    pub(super) daemon: Daemon,
+    /// Whether the disk of the daemon is full.
+    pub(super) is_full: bool,
     began: Instant,
     made: u64,
 }
@@ -49,6 +53,8 @@ pub(super) enum Refusal {
     NotFound(String),
     Conflict(String),
     Rejected(String),
+    /// The engine failed inside.
+    Failed(String),
 }
 
 impl Refusal {
@@ -57,6 +63,7 @@ impl Refusal {
             Self::NotFound(message) => EngineError::NotFound { operation, message },
             Self::Conflict(message) => EngineError::Conflict { operation, message },
             Self::Rejected(message) => EngineError::Rejected { operation, message },
+            Self::Failed(message) => EngineError::Unavailable { operation, message },
         }
     }
 }
@@ -75,6 +82,8 @@ impl World {
             address: None,
             api_version: "1.41",
             events: broadcast::Sender::new(EVENTS_MAX),
+            daemon: Daemon::default(),
+            is_full: false,
             began: Instant::now(),
             made: 0,
         }
@@ -92,6 +101,24 @@ impl World {
         let second = EPOCH_SECONDS + i64::try_from(since.as_secs()).unwrap_or_default();
         let nanosecond = i32::try_from(since.subsec_nanos()).unwrap_or_default();
         jiff::Timestamp::new(second, nanosecond).map(|time| time.to_string()).unwrap_or_default()
+    }
+
+    /// Takes every moment out, and what only counts.
+    pub(super) fn forget_moments(&mut self) {
+        (self.made, self.daemon.ends) = (0, 0);
+        self.turns.clear();
+        let began = self.began;
+        for container in self.containers.values_mut() {
+            match &mut container.phase {
+                Phase::Running { since: moment } | Phase::Restarting { until: moment } => *moment = began,
+                Phase::Created | Phase::Exited { .. } | Phase::Dead => {}
+            }
+            if !container.started_at.is_empty() {
+                "once".clone_into(&mut container.started_at);
+            }
+            (container.logs, container.logs_before) = (Vec::new(), 0);
+            (container.generation, container.probed_since, container.told_health) = (0, None, None);
+        }
     }
 
     pub(super) fn tell(&self, kind: &str, action: &str, object: &str) {
@@ -177,6 +204,7 @@ impl World {
     }
 
     pub(super) fn tag_image(&mut self, image: &ImageRef, name: &ImageRef) -> Result<(), Refusal> {
+        self.check_disk()?;
         let missing = || Refusal::NotFound(format!("No such image: {image}"));
         let id = self.references.get(&exact(image)).cloned().ok_or_else(missing)?;
         self.references.insert(name.clone(), id);
@@ -197,6 +225,7 @@ impl World {
     }
 
     pub(super) fn create_network(&mut self, spec: &NetworkSpec) -> Result<NetworkId, Refusal> {
+        self.check_disk()?;
         if self.networks.values().any(|network| network.spec.name == spec.name) {
             return Err(Refusal::Conflict(format!("network with name {} already exists", spec.name)));
         }
@@ -230,6 +259,7 @@ impl World {
     }
 
     pub(super) fn create_volume(&mut self, spec: &VolumeSpec) -> Result<(), Refusal> {
+        self.check_disk()?;
         let mut spec = spec.clone();
         spec.external = false;
         spec.driver.get_or_insert_with(|| "local".to_owned());
