@@ -259,7 +259,7 @@ impl<E: Engine> Machine<E> {
             // What can't be read any more is only not shown.
             known.or_else(|| self.files.read_back(digest).ok().flatten())
         });
-        let violations = check::check(&plan, &live);
+        let violations = [check::check(&plan, &live), check::dependencies(&plan, desired)].concat();
         if violations.is_empty() { Ok((plan, live)) } else { Err(DeployError::Bug(violations)) }
     }
 

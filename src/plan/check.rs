@@ -11,6 +11,10 @@ use crate::model::live::{Live, Status};
 use crate::model::name::{ContainerId, Instance};
 
 mod beside;
+mod decision;
+mod needs;
+
+pub use needs::dependencies;
 
 /// Judges `plan` against the observation that it was made from. An empty list means that it may be carried out.
 ///
@@ -22,7 +26,9 @@ mod beside;
 /// - a container that is stopped while wanted has a successor that is started after it in the same plan;
 /// - one that runs beside its successor shares nothing with it that only one can have, keeps its names until the other one
 ///   is up and has them, and is stopped after the decision;
+/// - whoever has a restart policy is fenced before it is stopped;
 /// - whatever is started is awaited, and the decision comes after all that;
+/// - restart policies, tags and removals come after the decision;
 /// - nothing that runs is removed without having been stopped, and nothing is removed before the decision;
 /// - what is stopped or changed is in the checkpoint;
 /// - a network is removed before the decision only to be made anew, after everybody has left it, and the checkpoint knows
@@ -35,6 +41,8 @@ pub fn check(plan: &Plan, live: &Live) -> Vec<String> {
     starts(plan, &mut found);
     removals(plan, live, &mut found);
     networks(plan, live, &mut found);
+    decision::judge(plan, &mut found);
+    decision::fences(plan, live, &mut found);
     beside::judge(plan, live, &mut found);
     found
 }
@@ -265,4 +273,32 @@ fn networks(plan: &Plan, live: &Live, found: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// As which instance the container serves once the plan is carried out.
+fn instance<'a>(plan: &'a Plan, target: &'a Target) -> Option<&'a Instance> {
+    let outcome = || plan.outcome.iter().find(|(_, applied)| applied.target == *target);
+    match target {
+        Target::New(instance) => Some(instance),
+        Target::Existing(_) => outcome().map(|(instance, _)| instance),
+    }
+}
+
+/// Whether the step at `first` has surely ended when the one at `second` begins.
+fn before_in(plan: &Plan, first: usize, second: usize) -> bool {
+    let (Some(one), Some(other)) = (plan.steps.get(first), plan.steps.get(second)) else { return false };
+    if one.turn != other.turn {
+        return one.turn < other.turn;
+    }
+    let mut open = other.after.clone();
+    let mut seen = BTreeSet::new();
+    while let Some(at) = open.pop() {
+        if at == first {
+            return true;
+        }
+        if at > first && seen.insert(at) {
+            open.extend(plan.steps.get(at).into_iter().flat_map(|step| &step.after));
+        }
+    }
+    false
 }

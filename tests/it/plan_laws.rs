@@ -8,7 +8,7 @@ use evenkeel::model::policy::{Drift, Treatment};
 use evenkeel::model::spec::RestartPolicy;
 use evenkeel::model::update::UpdateConfig;
 use evenkeel::plan::change::Change;
-use evenkeel::plan::check::check;
+use evenkeel::plan::check::{check, dependencies};
 use evenkeel::plan::compare::compare;
 use evenkeel::plan::fields::FieldValue;
 use evenkeel::plan::observation::{self, Observation, Seen, Sides};
@@ -25,6 +25,7 @@ mod start_first;
 fn planned(paper: &Paper, desired: &Desired) -> Plan {
     let plan = plan(desired, &paper.live, &paper.last, host(&key())).unwrap();
     assert_eq!(check(&plan, &paper.live), Vec::<String>::new());
+    assert_eq!(dependencies(&plan, desired), Vec::<String>::new());
     plan
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::super::Plan;
 use super::super::step::{Action, Phase, Target};
+use super::{before_in, instance};
 use crate::model::live::{Live, LiveContainer, Status};
-use crate::model::name::{ContainerId, Instance, NetworkName};
+use crate::model::name::{ContainerId, NetworkName};
 use crate::model::spec::{Attachment, ContainerSpec, HostPort, MountSource};
 
 /// A container that runs while its successor starts.
@@ -62,14 +63,6 @@ fn pairs<'a>(plan: &'a Plan, live: &'a Live) -> Vec<Pair<'a>> {
         pairs.extend(beside.map(|old| Pair { old, new, start }));
     }
     pairs
-}
-
-fn instance<'a>(plan: &'a Plan, target: &'a Target) -> Option<&'a Instance> {
-    let outcome = || plan.outcome.iter().find(|(_, applied)| applied.target == *target);
-    match target {
-        Target::New(instance) => Some(instance),
-        Target::Existing(_) => outcome().map(|(instance, _)| instance),
-    }
 }
 
 fn spec_of<'a>(plan: &'a Plan, live: &'a Live, target: &Target) -> Option<&'a ContainerSpec> {
@@ -146,25 +139,6 @@ fn connects<'a>(plan: &'a Plan, of: &Target, phase: Phase) -> Vec<(usize, &'a Ne
         _ => None,
     });
     connects.collect()
-}
-
-/// Whether the step at `first` has surely ended when the one at `second` begins.
-fn before_in(plan: &Plan, first: usize, second: usize) -> bool {
-    let (Some(one), Some(other)) = (plan.steps.get(first), plan.steps.get(second)) else { return false };
-    if one.turn != other.turn {
-        return one.turn < other.turn;
-    }
-    let mut open = other.after.clone();
-    let mut seen = BTreeSet::new();
-    while let Some(at) = open.pop() {
-        if at == first {
-            return true;
-        }
-        if at > first && seen.insert(at) {
-            open.extend(plan.steps.get(at).into_iter().flat_map(|step| &step.after));
-        }
-    }
-    false
 }
 
 fn written(spec: &ContainerSpec) -> BTreeSet<String> {

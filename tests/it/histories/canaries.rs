@@ -12,6 +12,7 @@ use evenkeel::plan::{LastApplied, Plan};
 use crate::apply::bench::{Bench, Noon, stack};
 
 mod engine;
+mod judged;
 
 pub use engine::Canaried;
 
@@ -69,6 +70,27 @@ pub const ALL: [Canary; 15] = [
 ];
 
 impl Canary {
+    /// Whether the checker must see it: it contradicts what a plan has to be, whatever happens then.
+    pub fn is_in_the_plan(self) -> bool {
+        match self {
+            Self::RemovesBeforeStart
+            | Self::PrunesBeforeHealth
+            | Self::StopsBeforeCreate
+            | Self::LeavesUnfenced
+            | Self::DoesNotWait
+            | Self::ForgetsDependencies
+            | Self::CommitsFirst => true,
+            Self::TakesNameForState
+            | Self::TellsRollbackAsSuccess
+            | Self::DropsAnonymousVolumes
+            | Self::DropsVolumes
+            | Self::JoinsWithoutSettings
+            | Self::ForgetsCrashes
+            | Self::ForgetsPolicies
+            | Self::CopiesFromInspect => false,
+        }
+    }
+
     /// Spoils a plan.
     pub fn plan(self, plan: &mut Plan, live: &Live) {
         match self {

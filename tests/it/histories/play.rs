@@ -12,7 +12,7 @@ use evenkeel::engine::sim::Sim;
 use evenkeel::model::desired::Desired;
 use evenkeel::model::live::Live;
 use evenkeel::model::name::Instance;
-use evenkeel::plan::check::check;
+use evenkeel::plan::check::{check, dependencies};
 use evenkeel::plan::{Plan, normal, plan};
 use tokio_util::sync::CancellationToken;
 
@@ -198,7 +198,8 @@ impl Play {
         let Some(mut plan) = self.planned(desired, &live)? else { return Ok(Ended::NotPlanned) };
         if let Some(canary) = self.canary {
             canary.plan(&mut plan, &live);
-            if let Some(complaint) = check(&plan, &live).into_iter().next() {
+            let complaints = check(&plan, &live).into_iter().chain(dependencies(&plan, desired));
+            if let Some(complaint) = complaints.reduce(|all, next| format!("{all}; {next}")) {
                 self.complaints.set(Some(complaint));
             }
         }
@@ -214,7 +215,7 @@ impl Play {
             canary.remembered(&mut last, live);
         }
         let Ok(plan) = plan(desired, live, &last, host) else { return Ok(None) };
-        match check(&plan, live).first() {
+        match check(&plan, live).iter().chain(&dependencies(&plan, desired)).next() {
             Some(broken) => Err(format!("the checker: {broken}")),
             None if self.watched.writes() > 0 => {
                 Err("I21: a plan was made, and something written".to_owned())
