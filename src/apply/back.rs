@@ -1,4 +1,4 @@
-//! The way back: looks at the host as it is, has the plan of the return made, and runs it.
+//! The way back, and the way on: looks at the host as it is, has the plan made, and runs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::ledger::Direction;
+use super::ledger::{Direction, LedgerError};
 use super::progress::Event;
 use super::secrets::Secrets;
 use super::step::{Made, Site};
@@ -16,7 +16,9 @@ use super::{StepFailure, Tools, off_the_loop, runner};
 use crate::engine::{Engine, EngineError, observe};
 use crate::model::adopted::Adopted;
 use crate::model::live::Live;
+use crate::model::name::{DeployId, StackName};
 use crate::plan::OpenDeploy;
+use crate::plan::onward::onward;
 use crate::plan::rollback::{Held, Way, way};
 
 /// Pauses between the attempts to look at the host: an engine that restarts needs some seconds.
@@ -80,7 +82,7 @@ async fn round<E: Engine>(engine: &E, tools: Tools<'_>, open: &OpenDeploy, secre
         Ok(adopted) => adopted,
         Err(error) => return Back { failures: vec![unseen(&error)], ..Back::default() },
     };
-    let live = match look(engine, open, &adopted).await {
+    let live = match look(engine, &open.stack, &adopted).await {
         Ok(live) => live,
         Err(error) => return Back { failures: vec![unseen(&error)], ..Back::default() },
     };
@@ -104,9 +106,58 @@ async fn round<E: Engine>(engine: &E, tools: Tools<'_>, open: &OpenDeploy, secre
     Back { failures: runner::back(&site, &plan.steps).await.failures, held, steps: plan.steps.len() }
 }
 
-async fn look<E: Engine>(engine: &E, open: &OpenDeploy, adopted: &Adopted) -> Result<Live, EngineError> {
+/// Brings what a committed deploy of `stack` left unfinished to the point from which on Docker sees to it. Returns what
+/// failed of that.
+pub(super) async fn go_on<E: Engine>(
+    engine: &E,
+    tools: Tools<'_>,
+    (stack, deploy): (&StackName, &DeployId),
+) -> Vec<StepFailure> {
+    let mut failures = round_on(engine, tools, (stack, deploy)).await;
+    for pause in ROUND_PAUSES {
+        if !failures.iter().any(|failure| failure.transient) {
+            break;
+        }
+        time::sleep(pause).await;
+        failures = round_on(engine, tools, (stack, deploy)).await;
+    }
+    failures
+}
+
+async fn round_on<E: Engine>(
+    engine: &E,
+    tools: Tools<'_>,
+    (stack, deploy): (&StackName, &DeployId),
+) -> Vec<StepFailure> {
+    let known = off_the_loop(|| Ok((tools.ledger.adopted(stack)?, tools.ledger.last_applied(stack)?)));
+    let (adopted, last) = match known {
+        Ok(known) => known,
+        Err::<_, LedgerError>(error) => return vec![unseen(&error)],
+    };
+    let live = match look(engine, stack, &adopted).await {
+        Ok(live) => live,
+        Err(error) => return vec![unseen(&error)],
+    };
+    let site = Site {
+        engine,
+        tools,
+        deploy,
+        stack,
+        contents: &BTreeMap::new(),
+        direction: Direction::Onward,
+        names: Names::of_live(&live),
+        secrets: Secrets::default().with_live(&live),
+        made: Made::default(),
+        held: std::sync::Mutex::default(),
+        halt: CancellationToken::new(),
+        plan: None,
+    };
+    runner::back(&site, &onward(&live, &last)).await.failures
+}
+
+async fn look<E: Engine>(engine: &E, stack: &StackName, adopted: &Adopted) -> Result<Live, EngineError> {
     for pause in LOOK_PAUSES {
-        match observe::observe(engine, &open.stack, adopted, &BTreeSet::new()).await {
+        match observe::observe(engine, stack, adopted, &BTreeSet::new()).await {
             Err(error) if error.is_transient() => {
                 warn!(%error, "the host can't be seen, looking again");
                 time::sleep(pause).await;
@@ -114,7 +165,7 @@ async fn look<E: Engine>(engine: &E, open: &OpenDeploy, adopted: &Adopted) -> Re
             seen => return seen,
         }
     }
-    observe::observe(engine, &open.stack, adopted, &BTreeSet::new()).await
+    observe::observe(engine, stack, adopted, &BTreeSet::new()).await
 }
 
 fn unseen(error: &dyn std::error::Error) -> StepFailure {

@@ -237,10 +237,15 @@ async fn run_plan<E: Engine>(engine: &E, run: Run<'_>) -> Outcome {
         halt: run.stop.child_token(),
         plan: Some(plan),
     };
-    let ran = runner::forward(&site, &plan.steps).await;
+    let mut ran = runner::forward(&site, &plan.steps).await;
     site.let_go();
     if !ran.committed {
         return undo::undo(&site, run, ran, start).await;
+    }
+    if ran.failures.iter().any(|failure| failure.transient) {
+        // What was started must not stay without its restart policy because the engine was away for a moment.
+        let left = back::go_on(engine, run.tools, (&plan.stack, run.deploy)).await;
+        ran.failures.extend(left);
     }
     let outcome = finished(run, &ran, start);
     orphans::discard(&site).await;

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use super::ledger::history::Unfinished;
 use super::ledger::{Ending, LedgerError, Quarantine};
 use super::secrets::Secrets;
-use super::{StepFailure, Tools, back, off_the_loop};
+use super::{StepFailure, Tools, back, off_the_loop, words};
 use crate::engine::Engine;
 use crate::model::name::{DeployId, StackName};
 use crate::plan::OpenDeploy;
@@ -21,7 +21,8 @@ const LATE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a recovery that failed must be told"]
 pub enum Recovered {
-    /// It had committed. What is missing of it, the next plan sees as drift.
+    /// It had committed. What it started runs and has its restart policy; what else is missing, the next plan sees as
+    /// drift.
     Forward(DeployId),
     /// It had not committed. What ran before runs again.
     Back(DeployId),
@@ -39,7 +40,7 @@ pub enum Recovered {
 /// Where a deploy that was cut off goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Course {
-    Forward(DeployId),
+    Forward(OpenDeploy),
     Back { open: OpenDeploy, why: String },
 }
 
@@ -47,7 +48,7 @@ enum Course {
 fn course(unfinished: Unfinished) -> Course {
     let Unfinished { deploy, committed, failure } = unfinished;
     if committed {
-        Course::Forward(deploy.id)
+        Course::Forward(deploy)
     } else {
         let why = failure.unwrap_or_else(|| "it was cut off before it committed".to_owned());
         Course::Back { open: deploy, why }
@@ -61,7 +62,8 @@ fn course(unfinished: Unfinished) -> Course {
 /// often as it takes.
 ///
 /// # Errors
-/// When the ledger can't be read or written. Then nothing was done.
+/// When the ledger can't be read; then nothing was done. When the end can't be recorded; then all else was done, and is
+/// to be done again.
 pub async fn recover<E: Engine>(
     engine: &E,
     stack: &StackName,
@@ -77,15 +79,23 @@ async fn run<E: Engine>(engine: &E, tools: Tools<'_>, course: Course) -> Result<
     let end =
         |deploy: &DeployId, ending| off_the_loop(|| tools.ledger.end(deploy, ending, tools.clock.now()));
     match course {
-        Course::Forward(deploy) => {
+        Course::Forward(OpenDeploy { id: deploy, stack, checkpoint: _ }) => {
             info!("the deploy had committed");
+            for failure in back::go_on(engine, tools, (&stack, &deploy)).await {
+                // The next plan sees it as drift.
+                warn!(what = failure.what, cause = failure.cause, "left for the next deploy");
+            }
             end(&deploy, Ending::Done)?;
             Ok(Recovered::Forward(deploy))
         }
         Course::Back { open, why } => {
             warn!(why, "the deploy had not committed and goes back");
             // Being killed is no fault of what was desired. If it had failed before, that is on record.
-            off_the_loop(|| tools.ledger.abort(&open.id, &why, Quarantine::No, tools.clock.now()))?;
+            let record = || tools.ledger.abort(&open.id, &why, Quarantine::No, tools.clock.now());
+            if let Err(error) = off_the_loop(record) {
+                // The services matter more than the record: without it, the next recovery goes back as well.
+                error!(error = words::chain(&error), "the way back could not be recorded");
+            }
             let back = back::go_back(engine, tools, &open, &Secrets::default(), LATE).await;
             let is_open = back.is_open();
             let back::Back { failures, held, .. } = back;

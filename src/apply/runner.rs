@@ -77,7 +77,7 @@ pub(super) async fn forward<E: Engine>(site: &Site<'_, E>, steps: &[Step]) -> Ra
     round.ran
 }
 
-/// Runs a way back: every step that doesn't need a failed one has its chance.
+/// Runs a way back, or on: every step that doesn't need a failed one has its chance.
 pub(super) async fn back<E: Engine>(site: &Site<'_, E>, steps: &[Step]) -> Ran {
     let mut round = Round::new(site, steps);
     for turn in turns(steps) {

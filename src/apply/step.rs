@@ -245,7 +245,7 @@ impl<E: Engine> Site<'_, E> {
     {
         let pauses: &[Duration] = match self.direction {
             Direction::Forward => &PAUSES_FORWARD,
-            Direction::Back => &PAUSES_BACK,
+            Direction::Back | Direction::Onward => &PAUSES_BACK,
         };
         for pause in pauses {
             match call().await {

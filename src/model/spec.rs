@@ -290,6 +290,19 @@ pub enum RestartPolicy {
     OnFailure(Option<u32>),
 }
 
+impl RestartPolicy {
+    /// The policy that is shown as this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "no" => Some(Self::No),
+            "always" => Some(Self::Always),
+            "unless-stopped" => Some(Self::UnlessStopped),
+            "on-failure" => Some(Self::OnFailure(None)),
+            _ => word.strip_prefix("on-failure:")?.parse().ok().map(|most| Self::OnFailure(Some(most))),
+        }
+    }
+}
+
 impl fmt::Display for RestartPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -318,4 +331,21 @@ pub struct Logging {
     pub driver: String,
     /// Its options.
     pub options: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_policy_is_known_by_its_word() {
+        let counted = RestartPolicy::OnFailure(Some(3));
+        let plain = [RestartPolicy::No, RestartPolicy::Always, RestartPolicy::UnlessStopped];
+        for policy in plain.into_iter().chain([RestartPolicy::OnFailure(None), counted]) {
+            assert_eq!(RestartPolicy::of_word(&policy.to_string()), Some(policy));
+        }
+        for word in ["", "never", "on-failure:", "on-failure:x"] {
+            assert_eq!(RestartPolicy::of_word(word), None, "{word}");
+        }
+    }
 }

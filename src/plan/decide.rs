@@ -105,7 +105,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Whether a container is started where there was one.
-    fn starts(&self) -> bool {
+    pub(super) fn starts(&self) -> bool {
         match &self.verdict {
             Verdict::Revive(..) if self.has_done() => false,
             // Who has never been there took nobody along.

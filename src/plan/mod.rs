@@ -42,6 +42,7 @@ mod sequence;
 mod assemble;
 pub mod rollback;
 pub mod by_hand;
+pub mod onward;
 pub mod check;
 pub mod content;
 mod inert;

@@ -76,8 +76,12 @@ impl<'a> Sequence<'a> {
         }
         let last = self.wave_after_tiers();
         for container in &decisions.unwanted {
-            self.keep(&container.instance, container, last);
-            self.retire(container, last, Vec::new());
+            // What a way back had to leave: whoever is started as the same instance doesn't start beside it.
+            let is_taken =
+                |decision: &Decision<'_>| decision.instance == container.instance && decision.starts();
+            let wave = if decisions.wanted.iter().any(is_taken) { 0 } else { last };
+            self.keep(&container.instance, container, wave);
+            self.retire(container, wave, Vec::new());
         }
         for decision in &decisions.wanted {
             let batches = decision.service.way_back.batches;

@@ -29,7 +29,7 @@ pub struct Step {
 pub struct Turn {
     /// The phase.
     pub phase: Phase,
-    /// In [`Phase::Switch`]: 0 for what must give way first, be it a port, an address or a volume, then one wave for each
+    /// In [`Phase::Switch`]: 0 for what must give way first, be it a port, an address, a volume or its place, then one wave for each
     /// tier, then what is no longer wanted. In [`Phase::Finish`]: 0 for what makes way for a name, 1 for those that get one,
     /// 2 for those that still run beside their successor and end. Elsewhere 0.
     pub wave: u16,

@@ -7,6 +7,7 @@ mod grants;
 mod holds;
 mod live;
 mod networks;
+mod onward;
 mod images;
 mod restarts;
 mod strategies;

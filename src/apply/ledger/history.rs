@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::writes::Write;
 use super::{Ending, Ledger, LedgerError, record};
 use crate::model::desired::Revision;
 use crate::model::name::{DeployId, StackName};
@@ -313,7 +314,7 @@ impl Ledger {
 
     /// Says of a deploy that has ended why it did, in other words than those on record.
     pub fn explain(&self, deploy: &DeployId, why: &str) -> Result<(), LedgerError> {
-        self.write(|transaction| {
+        self.write(Write::Explain, |transaction| {
             transaction
                 .execute("UPDATE deploys SET failure = ?2 WHERE id = ?1", params![deploy.as_str(), why])?;
             Ok(())

@@ -30,6 +30,7 @@ pub enum Write {
     Quarantine,
     ReleaseOne,
     Release,
+    Explain,
 }
 
 impl Write {
@@ -50,7 +51,8 @@ impl Write {
             | Self::EndWatch
             | Self::Quarantine
             | Self::ReleaseOne
-            | Self::Release => true,
+            | Self::Release
+            | Self::Explain => true,
         }
     }
 }

@@ -96,7 +96,7 @@ impl Back {
             }
             after.extend(peers(kept, live).filter_map(|peer| started.get(peer).copied()));
             let after = self.reattach(kept, container, live, after);
-            let (begun, up) = self.start(kept, batches, after);
+            let (begun, up) = self.start((kept, container), batches, after);
             started.insert(&kept.container, begun);
             turns.end(up);
         }
@@ -188,9 +188,20 @@ impl Back {
         last
     }
 
-    /// Starts a container of the checkpoint and waits for it. Returns both steps.
-    fn start(&mut self, kept: &Kept, batches: Batches, after: Vec<usize>) -> (usize, usize) {
+    /// Starts a container of the checkpoint and waits for it. Returns both steps. It has its restart policy before, so that
+    /// Docker sees to it from then on: a daemon that ends before the rest is done brings it back.
+    fn start(
+        &mut self,
+        (kept, container): (&Kept, &LiveContainer),
+        batches: Batches,
+        mut after: Vec<usize>,
+    ) -> (usize, usize) {
         let target = Target::Existing(kept.container.clone());
+        if container.spec.restart != kept.restart {
+            let (target, restart) = (target.clone(), Some(kept.restart));
+            let action = Action::Update { target, restart, resources: Resources::default() };
+            after.push(self.add(Phase::Switch, 0, after.clone(), action));
+        }
         let started = self.add(Phase::Switch, 0, after, Action::Start(target.clone()));
         let mut gate = Gate { expect: Expect::Running, ports: Ports::AsBefore, ..Gate::default() };
         if !batches.monitor.is_zero() {
@@ -205,7 +216,9 @@ impl Back {
         let target = Target::Existing(kept.container.clone());
         // One that is stopped is fenced before.
         let is_stopped = !kept.ran && runs(container);
-        let restart = (container.spec.restart != kept.restart || is_stopped).then_some(kept.restart);
+        let is_started = kept.ran && !runs(container);
+        let lacks_it = container.spec.restart != kept.restart && !is_started;
+        let restart = (lacks_it || is_stopped).then_some(kept.restart);
         let resources = diff::changed_limits(&kept.resources, &container.spec.resources);
         if restart.is_some() || resources != Resources::default() {
             let action = Action::Update { target: target.clone(), restart, resources };

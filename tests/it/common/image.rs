@@ -98,7 +98,10 @@ impl TestImage {
         let mut noise = vec![0; bytes];
         getrandom::fill(&mut noise).unwrap();
         let program = std::fs::read(compiled("fixture", SOURCE)).unwrap();
-        engine.import_image(name, archive(&[("fixture", &program), ("noise", &noise)]), &self.config).await.unwrap();
+        engine
+            .import_image(name, archive(&[("fixture", &program), ("noise", &noise)]), &self.config)
+            .await
+            .unwrap();
     }
 }
 
