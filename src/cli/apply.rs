@@ -12,7 +12,8 @@ use super::watch::Watching;
 use super::words::seconds;
 use super::{saved, select};
 use crate::apply::Outcome;
-use crate::plan::PlanId;
+use crate::apply::ledger::{Ledger, LedgerError};
+use crate::plan::{Plan, PlanId};
 
 pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> anyhow::Result<ExitStatus> {
     let (kept, global) = match &args.plan {
@@ -45,11 +46,8 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
     };
     let ended = agreed.carry_out().await?;
     let Ended::Here(done) = &ended else { return Ok(ended.tell(output)) };
-    if done.outcome == Outcome::Unchanged
-        && machine.ledger().quarantined(&done.plan.stack, &done.plan.desired)?.is_some()
-    {
-        // Somebody wants what runs, whatever was said of it before.
-        machine.ledger().release_one(&done.plan.stack, &done.plan.desired)?;
+    if done.outcome == Outcome::Unchanged {
+        release(machine.ledger(), &done.plan)?;
     }
     let open = match done.outcome {
         Outcome::Applied(_) | Outcome::Unchanged => machine.ledger().open_watch(&done.plan.stack)?,
@@ -89,6 +87,14 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
         output.value(&form);
     }
     Ok(watched.tell(output))
+}
+
+/// Takes what runs out of quarantine: somebody wants it, whatever was said of it before.
+fn release(ledger: &Ledger, plan: &Plan) -> Result<(), LedgerError> {
+    match ledger.quarantined(&plan.stack, &plan.desired)? {
+        None => Ok(()),
+        Some(_) => ledger.release_one(&plan.stack, &plan.desired),
+    }
 }
 
 /// A token that is cancelled by SIGINT or SIGTERM.
