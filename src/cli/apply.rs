@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, Global};
-use super::deploy::{Ended, Wish, agree};
+use super::deploy::{Done, Ended, Wish, agree};
 use super::failure::ExitStatus;
 use super::output::Output;
 use super::watch::Watching;
@@ -13,7 +13,7 @@ use super::words::seconds;
 use super::{saved, select};
 use crate::apply::Outcome;
 use crate::apply::ledger::{Ledger, LedgerError};
-use crate::plan::{Plan, PlanId};
+use crate::plan::PlanId;
 
 pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> anyhow::Result<ExitStatus> {
     let (kept, global) = match &args.plan {
@@ -46,9 +46,7 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
     };
     let ended = agreed.carry_out().await?;
     let Ended::Here(done) = &ended else { return Ok(ended.tell(output)) };
-    if done.outcome == Outcome::Unchanged {
-        release(machine.ledger(), &done.plan)?;
-    }
+    release(machine.ledger(), done)?;
     let open = match done.outcome {
         Outcome::Applied(_) | Outcome::Unchanged => machine.ledger().open_watch(&done.plan.stack)?,
         _ => return Ok(ended.tell(output)),
@@ -89,12 +87,12 @@ pub(super) async fn apply(global: &Global, args: &ApplyArgs, output: Output) -> 
     Ok(watched.tell(output))
 }
 
-/// Takes what runs out of quarantine: somebody wants it, whatever was said of it before.
-fn release(ledger: &Ledger, plan: &Plan) -> Result<(), LedgerError> {
-    match ledger.quarantined(&plan.stack, &plan.desired)? {
-        None => Ok(()),
-        Some(_) => ledger.release_one(&plan.stack, &plan.desired),
+/// Takes what runs already out of quarantine: somebody wants it, whatever was said of it before.
+fn release(ledger: &Ledger, Done { plan, outcome, .. }: &Done) -> Result<(), LedgerError> {
+    if *outcome == Outcome::Unchanged && ledger.quarantined(&plan.stack, &plan.desired)?.is_some() {
+        ledger.release_one(&plan.stack, &plan.desired)?;
     }
+    Ok(())
 }
 
 /// A token that is cancelled by SIGINT or SIGTERM.

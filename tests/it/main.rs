@@ -33,5 +33,6 @@ mod reviews;
 mod schemas;
 mod sharing;
 mod source;
+mod sweep;
 mod tidy;
 mod traps;

@@ -1,5 +1,5 @@
-//! A network that Docker can't change is made anew: nobody restarts, everybody is attached as before, and whatever goes
-//! wrong on the way, nothing is lost.
+//! A network that Docker can't change is made anew: nobody restarts, everybody is attached as before. What may go wrong on
+//! the way is in `tests/it/sweep.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +16,7 @@ use evenkeel::model::spec::{Attachment, NetworkSpec};
 use evenkeel::plan::step::Action;
 use tokio::sync::Notify;
 
-use super::bench::{Bench, stack, stack_with};
-use super::sweep::{CALLS_MAX, strike};
+use super::bench::{Bench, stack_with};
 
 const NET: &str = "auren-dev_default";
 
@@ -116,107 +115,6 @@ async fn who_does_not_come_through_it_takes_the_network_back() {
     );
     assert_eq!(bench.serving().await, serving);
     assert_eq!(attached(&bench.live(&before).await), was);
-}
-
-/// Strikes call after call until a deploy ends without being struck.
-async fn sweep(fault: Fault, killed: bool) -> usize {
-    let (before, desired) = (stack_on("true", "app:1"), stack_on("false", "app:2"));
-    for at in 0..CALLS_MAX {
-        let bench = Bench::with(&before).await;
-        let serving = bench.serving().await;
-        let plan = bench.plan(&desired).await;
-        bench.host.forget_calls();
-        let struck = strike(&bench.host, at, (fault, false));
-        let outcome = if killed {
-            tokio::select! {
-                biased;
-                () = struck.notified() => None,
-                outcome = bench.carry_out(&plan, &desired) => Some(outcome),
-            }
-        } else {
-            Some(bench.carry_out(&plan, &desired).await)
-        };
-        let calls = bench.host.calls();
-        bench.host.without_faults();
-        let context = format!("{fault:?} at call {at} ({:?}), killed: {killed}: {outcome:?}", calls.get(at));
-        let recovered = bench.recover().await;
-        assert!(!matches!(recovered, Some(Recovered::BackFailed { .. })), "{context}: {recovered:?}");
-        let now = bench.serving().await;
-        assert_eq!(now.keys().collect::<Vec<_>>(), ["app", "db", "proxy"], "{context}");
-        assert_eq!((&now["db"], &now["proxy"]), (&serving["db"], &serving["proxy"]), "{context}");
-        let live = bench.live(&desired).await;
-        assert_eq!(live.networks.len(), 1, "{context}");
-        let (_, attachments) = attached(&live);
-        let aliases = |name: &str| {
-            let name: ContainerName = format!("auren-dev-{name}-1").parse().unwrap();
-            attachments.get(&name).map(|attachment| attachment.aliases.contains(name.as_str()))
-        };
-        assert!(aliases("db").is_some() && aliases("proxy").is_some(), "{context}: {attachments:?}");
-        let outcome_now = bench.deploy(&desired).await;
-        assert!(
-            matches!(outcome_now, Outcome::Applied(_) | Outcome::Unchanged),
-            "{context}: {outcome_now:?}"
-        );
-        bench.assert_at(&desired).await;
-        assert!(bench.ledger.open_deploy(&stack()).unwrap().is_none(), "{context}");
-        assert!(bench.plan(&desired).await.is_empty(), "{context}");
-        if outcome.is_some() && calls.len() <= at {
-            return at;
-        }
-    }
-    panic!("a deploy makes more than {CALLS_MAX} calls");
-}
-
-#[tokio::test(start_paused = true)]
-async fn any_call_may_fail_hang_or_lose_its_reply_and_the_controller_be_killed() {
-    for fault in [Fault::Error, Fault::Hang, Fault::DoneButReplyLost] {
-        assert!(sweep(fault, false).await > 15, "{fault:?}");
-    }
-    for fault in [Fault::Hang, Fault::DoneButReplyLost] {
-        assert!(sweep(fault, true).await > 15, "{fault:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_way_back_of_a_network_may_be_killed_at_any_call() {
-    let (before, desired) = (stack_on("true", "app:1"), stack_on("false", "app:2"));
-    for at in 0..CALLS_MAX {
-        let bench = Bench::with(&before).await;
-        let (serving, was) = (bench.serving().await, attached(&bench.live(&before).await));
-        let plan = bench.plan(&desired).await;
-        bench.host.forget_calls();
-        // Right after the network was removed.
-        let removed = |call: &evenkeel::engine::sim::Call| call.verb == Verb::RemoveNetwork;
-        let notify = std::sync::Arc::new(tokio::sync::Notify::new());
-        let heard = std::sync::Arc::clone(&notify);
-        bench.host.on_call(Box::new(move |call| {
-            if removed(call) {
-                heard.notify_one();
-                return Fault::DoneButReplyLost;
-            }
-            Fault::None
-        }));
-        tokio::select! {
-            biased;
-            () = notify.notified() => {}
-            outcome = bench.carry_out(&plan, &desired) => panic!("not killed: {outcome:?}"),
-        }
-        let struck = strike(&bench.host, at, (Fault::DoneButReplyLost, false));
-        let was_killed = tokio::select! {
-            biased;
-            () = struck.notified() => true,
-            _ = bench.recover() => false,
-        };
-        bench.host.without_faults();
-        bench.recover().await;
-        assert_eq!(bench.serving().await, serving, "killed at call {at} of the way back");
-        assert_eq!(attached(&bench.live(&before).await), was, "killed at call {at} of the way back");
-        assert!(bench.plan(&before).await.is_empty());
-        if !was_killed {
-            return;
-        }
-    }
-    panic!("a way back makes more than {CALLS_MAX} calls");
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ async fn killed_at(bench: &Bench, is_it: fn(&Call) -> bool) {
 
 /// The call that gives the new container its restart policy.
 fn releases(call: &Call) -> bool {
-    call.verb == Verb::UpdateContainer && call.object.ends_with(".next")
+    call.verb == Verb::UpdateContainer && call.object == "auren-dev-app-1.next"
 }
 
 #[tokio::test(start_paused = true)]
