@@ -128,8 +128,8 @@ mod tests {
         ] {
             ledger.on_write(Box::new(move |what| if what == Write::Release { fault } else { Fault::None }));
             let error = ledger.release(&stack).unwrap_err();
-            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            assert!(source.contains(words), "{source}");
+            let told = crate::apply::words::chain(&error);
+            assert!(told.contains(words), "{told}");
             ledger.release_one(&stack, &DesiredDigest("x".to_owned())).unwrap();
         }
     }
