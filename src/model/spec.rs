@@ -117,6 +117,11 @@ pub struct ContainerSpec {
 }
 
 impl ContainerSpec {
+    /// The network that Docker keeps as a part of the container: the one that says so, else the first by name.
+    pub fn first_network(&self) -> Option<(&NetworkName, &Attachment)> {
+        self.networks.iter().find(|(_, joined)| joined.first).or_else(|| self.networks.iter().next())
+    }
+
     /// Every image that the host must have for it: its own, and those that it mounts.
     pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
         std::iter::once(&self.image).chain(self.mounted_images().map(|(_, image)| image))

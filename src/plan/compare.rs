@@ -211,9 +211,10 @@ fn container(
 ) -> Option<LiveContainer> {
     let name = service.container_name(stack, &instance).ok()?;
     let mut spec = made_of(service, &name, host);
-    if spec.networks.is_empty() {
-        // As the engine has it: without any network there is still a mode.
-        spec.namespaces.network.get_or_insert(Namespace::None);
+    // As the engine has it: one of the networks is the mode, and without any there is still one.
+    match spec.first_network().map(|(name, _)| name.clone()) {
+        Some(first) => spec.networks.entry(first).or_default().first = true,
+        None => drop(spec.namespaces.network.get_or_insert(Namespace::None)),
     }
     let state = ContainerState {
         status: Status::Running,

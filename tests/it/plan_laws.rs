@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use evenkeel::model::desired::Desired;
 use evenkeel::model::live::Status;
+use evenkeel::model::name::NetworkName;
 use evenkeel::model::policy::{Drift, Treatment};
-use evenkeel::model::spec::RestartPolicy;
-use evenkeel::model::update::UpdateConfig;
-use evenkeel::plan::change::Change;
+use evenkeel::model::spec::{Attachment, NetworkSpec, RestartPolicy};
+use evenkeel::model::update::{UpdateConfig, UpdateOrder};
+use evenkeel::plan::change::{Change, Operation};
 use evenkeel::plan::check::{check, dependencies};
 use evenkeel::plan::compare::compare;
 use evenkeel::plan::fields::FieldValue;
@@ -42,6 +43,21 @@ fn drift(paper: &mut Paper, kind: u8, which: prop::sample::Index) {
             paper.live.containers.remove(which.get(&ids));
         }
     }
+}
+
+#[test]
+fn who_leaves_its_only_network_is_replaced_in_a_comparison_too() {
+    let base = crate::apply::bench::stack_with("app:1");
+    let mut head = base.clone();
+    let other: NetworkName = "auren-dev_other".parse().unwrap();
+    head.networks = [("other".parse().unwrap(), NetworkSpec::named(other.clone()))].into();
+    for service in head.services.values_mut() {
+        service.spec.networks = [(other.clone(), Attachment::default())].into();
+    }
+    let compared = compare(Some(&base), &head).unwrap();
+    let services = compared.plan.changes.iter().filter(|change| change.service.is_some());
+    let operations: Vec<_> = services.map(|change| change.operation).collect();
+    assert_eq!(operations, [Operation::Replace(UpdateOrder::StopFirst); 3]);
 }
 
 proptest! {

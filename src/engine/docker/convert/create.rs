@@ -60,7 +60,7 @@ pub(in crate::engine::docker) fn body(
 pub(in crate::engine::docker) fn further_networks(
     request: &CreateContainer,
 ) -> Result<Vec<(NetworkId, Attachment)>, Unreadable> {
-    let first = first_attachment(&request.spec).map(|(name, _)| name);
+    let first = request.spec.first_network().map(|(name, _)| name);
     let further = request.spec.networks.iter().filter(|(name, _)| Some(*name) != first);
     further.map(|(name, attachment)| Ok((network_id(request, name)?.clone(), attachment.clone()))).collect()
 }
@@ -87,13 +87,8 @@ pub(in crate::engine::docker) fn is_refusal(warning: &str) -> bool {
 type Named<'a> = (&'a NetworkName, &'a NetworkId);
 
 fn first_network(request: &CreateContainer) -> Result<Option<Named<'_>>, Unreadable> {
-    let Some((name, _)) = first_attachment(&request.spec) else { return Ok(None) };
+    let Some((name, _)) = request.spec.first_network() else { return Ok(None) };
     Ok(Some((name, network_id(request, name)?)))
-}
-
-/// The network that becomes the network mode: the one that says so, else the first by name.
-fn first_attachment(spec: &ContainerSpec) -> Option<(&NetworkName, &Attachment)> {
-    spec.networks.iter().find(|(_, attachment)| attachment.first).or_else(|| spec.networks.iter().next())
 }
 
 fn network_id<'a>(request: &'a CreateContainer, name: &NetworkName) -> Result<&'a NetworkId, Unreadable> {
@@ -105,7 +100,7 @@ fn networking(spec: &ContainerSpec, first: Option<Named<'_>>, joining: Joining) 
     let endpoints: BTreeMap<String, EndpointSettings> = match joining {
         // Names aren't unique on these engines; Docker replaces the id by the name when it stores this.
         Joining::FirstOnly => {
-            let (_, attachment) = first_attachment(spec)?;
+            let (_, attachment) = spec.first_network()?;
             BTreeMap::from([(first.to_string(), networks::endpoint(attachment))])
         }
         Joining::AllAtOnce => {
