@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -129,7 +131,7 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
+        match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
@@ -149,6 +151,21 @@ impl StateDir {
         Ok(Lock { file })
     }
 }
+
+/// Takes the lock of `file`, which a program that somebody starts just now has for a moment more than its holder: it
+/// inherits every open file, and closes them when it becomes that program.
+fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            tried => return tried,
+        }
+    }
+    file.try_lock()
+}
+
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 const KEY_BYTES: usize = 32;
 
@@ -198,6 +215,19 @@ mod tests {
         assert_eq!((mode(""), mode("key")), (0o700, 0o600));
         fs::write(path.join("key"), "short").unwrap();
         assert!(StateDir::open(&path).unwrap_err().to_string().contains("this file has 5"));
+    }
+
+    #[test]
+    fn a_lock_that_is_let_go_in_a_moment_is_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = StateDir::open(temp.path()).unwrap();
+        let held = state.lock(&stack(), "evenkeel apply", Timestamp::UNIX_EPOCH).unwrap();
+        let other = thread::spawn(move || {
+            thread::sleep(LOCK_PAUSE * 2);
+            drop(held);
+        });
+        state.lock(&stack(), "evenkeel run", Timestamp::UNIX_EPOCH).unwrap();
+        other.join().unwrap();
     }
 
     #[test]
