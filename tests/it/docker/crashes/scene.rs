@@ -34,6 +34,8 @@ pub struct Scene {
     others: Vec<(String, String)>,
     pub port: u16,
     subnets: [String; 2],
+    /// From API 1.44 on a container can't outlive its first network, so that none is made anew under it.
+    network_changes: bool,
     git: git2::Repository,
 }
 
@@ -56,7 +58,10 @@ impl Scene {
         other.apply().ends_with(0);
         let git = git2::Repository::init(stage.path()).unwrap();
         let subnets = [unique_subnet(), unique_subnet()];
-        let mut scene = Self { stage, other, others: Vec::new(), port: unique_port(), subnets, git };
+        let api = stage.docker.server().await.unwrap().api_version;
+        let minor: u32 = api.split_once('.').unwrap().1.parse().unwrap();
+        let (network_changes, port) = (minor < 44, unique_port());
+        let mut scene = Self { stage, other, others: Vec::new(), port, subnets, network_changes, git };
         scene.others = scene.others_now().await;
         scene.file(".gitignore", "state/\n");
         scene.file("evenkeel.yaml", "project: shop\ntiers: [infrastructure, apps]\n");
@@ -83,6 +88,7 @@ impl Scene {
     pub fn write_with(&self, version: u32, web: Web, image_of_web: &str) {
         let Self { port, subnets: [front, back], .. } = self;
         let image = &self.stage.image;
+        let of_network = if self.network_changes { version } else { 1 };
         let common = format!(
             "    restart: always\n    stop_grace_period: 1s\n    environment: {{V: \"{version}\"}}\n    \
              healthcheck: {{test: [CMD, /fixture, probe], interval: 1h, timeout: 5s, start_period: 60s}}\n"
@@ -92,7 +98,7 @@ impl Scene {
             &format!(
                 "services:\n  db:\n    image: {image}\n{common}    volumes: [data:/data]\n    networks: [default, back]\nvolumes:\n  data: {{}}\nnetworks:\n  \
                  default: {{ipam: {{config: [{{subnet: {front}0/24}}]}}}}\n  \
-                 back: {{labels: {{v: \"{version}\"}}, ipam: {{config: [{{subnet: {back}0/24}}]}}}}\n"
+                 back: {{labels: {{v: \"{of_network}\"}}, ipam: {{config: [{{subnet: {back}0/24}}]}}}}\n"
             ),
         );
         let command = match web {
