@@ -15,8 +15,10 @@ use super::words::Names;
 use super::{StepFailure, Tools, off_the_loop, runner};
 use crate::engine::{Engine, EngineError, observe};
 use crate::model::adopted::Adopted;
+use crate::model::desired::RepositoryContent;
 use crate::model::live::Live;
 use crate::model::name::{DeployId, StackName};
+use crate::model::spec::ContentDigest;
 use crate::plan::OpenDeploy;
 use crate::plan::onward::onward;
 use crate::plan::rollback::{Held, Way, way};
@@ -88,21 +90,7 @@ async fn round<E: Engine>(engine: &E, tools: Tools<'_>, open: &OpenDeploy, secre
     };
     let Way { plan, held } = way(open, &live, &tools.files.root().to_string_lossy());
     tools.progress.event(Event::RollbackBegan { steps: plan.steps.len(), held: held.is_some() });
-    let site = Site {
-        engine,
-        tools,
-        deploy: &open.id,
-        stack: &open.stack,
-        contents: &BTreeMap::new(),
-        direction: Direction::Back,
-        names: Names::of_live(&live),
-        secrets: secrets.with_live(&live),
-        made: Made::default(),
-        held: std::sync::Mutex::default(),
-        // Nothing ends the way back: half of it is what must not be.
-        halt: CancellationToken::new(),
-        plan: None,
-    };
+    let site = site(engine, tools, (&open.stack, &open.id, Direction::Back), (&live, secrets));
     Back { failures: runner::back(&site, &plan.steps).await.failures, held, steps: plan.steps.len() }
 }
 
@@ -138,21 +126,33 @@ async fn round_on<E: Engine>(
         Ok(live) => live,
         Err(error) => return vec![unseen(&error)],
     };
-    let site = Site {
+    let site = site(engine, tools, (stack, deploy, Direction::Onward), (&live, &Secrets::default()));
+    runner::back(&site, &onward(&live, &last)).await.failures
+}
+
+/// Where the steps of a way without a plan are carried out.
+fn site<'a, E>(
+    engine: &'a E,
+    tools: Tools<'a>,
+    (stack, deploy, direction): (&'a StackName, &'a DeployId, Direction),
+    (live, secrets): (&Live, &Secrets),
+) -> Site<'a, E> {
+    static NO_CONTENTS: BTreeMap<ContentDigest, RepositoryContent> = BTreeMap::new();
+    Site {
         engine,
         tools,
         deploy,
         stack,
-        contents: &BTreeMap::new(),
-        direction: Direction::Onward,
-        names: Names::of_live(&live),
-        secrets: Secrets::default().with_live(&live),
+        contents: &NO_CONTENTS,
+        direction,
+        names: Names::of_live(live),
+        secrets: secrets.with_live(live),
         made: Made::default(),
         held: std::sync::Mutex::default(),
+        // Nothing ends such a way: half of it is what must not be.
         halt: CancellationToken::new(),
         plan: None,
-    };
-    runner::back(&site, &onward(&live, &last)).await.failures
+    }
 }
 
 async fn look<E: Engine>(engine: &E, stack: &StackName, adopted: &Adopted) -> Result<Live, EngineError> {
