@@ -4,6 +4,9 @@
 //! Here it is a part of the places, in each scenario another one. All of them, before each write and in its middle:
 //! `EVENKEEL_TEST_CRASHES=all cargo test --test it docker::crashes -- --nocapture`; a number takes every so many-th.
 
+use std::collections::BTreeMap;
+
+use evenkeel::model::name::ContainerId;
 use scene::{Scene, Web};
 
 use super::eventually;
@@ -57,6 +60,23 @@ async fn walk(scenario: &str, usual: (usize, usize), mut strike: impl AsyncFnMut
     panic!("{scenario} makes more than {WRITES_MAX} writes");
 }
 
+/// Runs a command that dies at `place`, and makes sure that nothing is lost. Returns whether it died; else it ends with
+/// `status`.
+async fn dies(
+    scene: &Scene,
+    (command, place, status): (&str, &str, i32),
+    before: &BTreeMap<String, ContainerId>,
+    context: &str,
+) -> bool {
+    let ran = scene.run_with(command, DIE_AT, place);
+    scene.assert_nothing_lost(before, context).await;
+    if ran.status.is_some() {
+        ran.ends_with(status);
+        return false;
+    }
+    true
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_may_be_killed_at_every_write() {
     let Some(scene) = Scene::new().await else { return };
@@ -65,13 +85,8 @@ async fn a_deploy_may_be_killed_at_every_write() {
         let before = scene.serving().await;
         version += 1;
         scene.write(version, Web::Good);
-        let ran = scene.run_with("apply --yes", DIE_AT, place);
         let context = format!("deploy killed at {place}");
-        scene.assert_nothing_lost(&before, &context).await;
-        let died = ran.status.is_none();
-        if !died {
-            ran.ends_with(0);
-        }
+        let died = dies(&scene, ("apply --yes", place, 0), &before, &context).await;
         scene.apply().ends_with(0);
         scene.assert_at(version, &context).await;
         scene.assert_no_folder_left_over(&context).await;
@@ -87,13 +102,8 @@ async fn a_deploy_that_fails_may_be_killed_at_every_write() {
     let (before, as_before) = (scene.serving().await, scene.stage.serving().await);
     walk("failing deploy", (6, 17), async |place| {
         scene.write(2, Web::Ends);
-        let ran = scene.run_with("apply --yes", DIE_AT, place);
         let context = format!("failing deploy killed at {place}");
-        scene.assert_nothing_lost(&before, &context).await;
-        let died = ran.status.is_none();
-        if !died {
-            ran.ends_with(3);
-        }
+        let died = dies(&scene, ("apply --yes", place, 3), &before, &context).await;
         scene.write(1, Web::Good);
         scene.apply().ends_with(0);
         assert_eq!(scene.stage.serving().await, as_before, "{context}");
@@ -110,14 +120,11 @@ async fn a_rollback_may_be_killed_at_every_write() {
     scene.write(2, Web::Good);
     scene.commit();
     scene.apply().ends_with(0);
-    walk("rollback", (10, 17), async |place| {
+    walk("rollback", (8, 12), async |place| {
         let before = scene.serving().await;
-        let ran = scene.run_with("rollback --yes", DIE_AT, place);
         let context = format!("rollback killed at {place}");
-        scene.assert_nothing_lost(&before, &context).await;
-        let died = ran.status.is_none();
+        let died = dies(&scene, ("rollback --yes", place, 0), &before, &context).await;
         if !died {
-            ran.ends_with(0);
             assert_ne!(scene.serving().await, before);
         }
         scene.apply().ends_with(0);
@@ -158,13 +165,8 @@ async fn a_recovery_may_be_killed_at_every_write_too() {
         deploy.signal("KILL");
         assert_eq!(deploy.wait().status, None);
         scene.write(1, Web::Good);
-        let ran = scene.run_with("apply --yes", DIE_AT, place);
         let context = format!("recovery killed at {place}");
-        scene.assert_nothing_lost(&before, &context).await;
-        let died = ran.status.is_none();
-        if !died {
-            ran.ends_with(0);
-        }
+        let died = dies(&scene, ("apply --yes", place, 0), &before, &context).await;
         scene.apply().ends_with(0);
         assert_eq!(scene.stage.serving().await, as_before, "{context}");
         scene.assert_at(1, &context).await;
