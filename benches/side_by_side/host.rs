@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bollard::Docker;
 use bollard::models::{
@@ -105,18 +105,32 @@ impl Project<'_> {
         timed(&mut process)
     }
 
-    /// The floor: create and start on a network of their own, as fast as the API takes them, and nothing else.
-    pub fn bare(&self, services: usize) -> Duration {
+    /// How long after `body` had begun the last container of the project was started that runs now, by the daemon's own
+    /// record: what a tool does after that is not waited for.
+    pub fn until_the_last_runs<T>(&self, body: impl FnOnce() -> T) -> Duration {
+        let began = SystemTime::now();
+        let _ = body();
         self.host.runtime.block_on(async {
-            let start = Instant::now();
+            let mut last = began;
+            for id in self.containers(false).await {
+                let state = self.host.docker.inspect_container(&id, None).await.unwrap().state.unwrap();
+                let started: jiff::Timestamp = state.started_at.unwrap().parse().unwrap();
+                last = last.max(started.into());
+            }
+            last.duration_since(began).unwrap()
+        })
+    }
+
+    /// The floor: create and start on a network of their own, as fast as the API takes them, and nothing else.
+    pub fn bare(&self, services: usize) {
+        self.host.runtime.block_on(async {
             self.bare_network().await;
             let calls = (0..services).map(|at| async move {
                 let id = self.bare_create(&format!("s{at}"), Bare::default()).await;
                 self.host.docker.start_container(&id, None).await.unwrap();
             });
             stream::iter(calls).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
-            start.elapsed()
-        })
+        });
     }
 
     pub async fn bare_network(&self) {
