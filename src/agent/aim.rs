@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::Happening;
 use super::reconcile::Reconciler;
 use super::said::Topic;
+use super::status::HoldKind;
+use super::{Comparison, Happening, Hold};
 use crate::apply::ledger::memory::Stable;
 use crate::apply::machine::{DeployError, Order};
 use crate::apply::registry::Registries;
@@ -35,7 +36,7 @@ pub(super) enum Aim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stays {
     /// For this reason.
-    Held(String),
+    Held(Hold),
     /// For a reason that was told already: the manifests are wrong, or it is too early to try again.
     Told,
     /// The deploy was given up for a newer commit, which is looked at next.
@@ -65,6 +66,7 @@ impl<E: Engine> Reconciler<'_, E> {
     /// Plans for `desired`. What stands in the way of a plan is no trouble: it stays until something changes.
     pub(super) async fn plan(
         &self,
+        aim: Aim,
         desired: &Desired,
         registries: Registries,
     ) -> Result<Result<Plan, Refused>, Trouble> {
@@ -74,7 +76,12 @@ impl<E: Engine> Reconciler<'_, E> {
             return Err(Trouble { text: "stopped".to_owned(), what: None });
         };
         match planned {
-            Ok((plan, _)) => Ok(Ok(plan)),
+            Ok((plan, live)) => {
+                let (trigger, is_newest) = (self.trigger, aim == Aim::Newest);
+                let comparison = Comparison { trigger, desired, is_newest, live: &live, plan: &plan };
+                self.audience.happens(Happening::Compared(comparison));
+                Ok(Ok(plan))
+            }
             Err(DeployError::Refused(refused)) => Ok(Err(refused)),
             Err(error) => Err(Trouble::of(&error)),
         }
@@ -105,25 +112,27 @@ impl<E: Engine> Reconciler<'_, E> {
             Err(refused) => return Ok(Some(Stays::Held(refusals(&refused)))),
         };
         if let Some(why) = self.quarantine_of(&plan.stack, &plan.desired)? {
-            return Ok(Some(Stays::Held(why)));
+            return Ok(Some(Stays::Held(Hold::new(HoldKind::Quarantined, why))));
         }
         if let Some(consent) = &plan.consent {
-            return Ok(Some(Stays::Held(format!(
+            let why = format!(
                 "plan {} removes {} of {} services; `evenkeel apply --accept {}` agrees to it",
                 plan.id,
                 consent.removed.len(),
                 consent.of,
                 plan.id
-            ))));
+            );
+            let hold = Hold { plan: Some(plan.id.clone()), ..Hold::new(HoldKind::Consent, why) };
+            return Ok(Some(Stays::Held(hold)));
         }
         self.report(&plan);
         let is_repair = stable.as_ref().is_some_and(|stable| stable.desired == plan.desired);
         let is_on_record = is_repair && stable.is_some_and(|stable| stable.revision == plan.revision);
         if let Some(why) = self.stuck(&plan, is_on_record)? {
-            return Ok(Some(Stays::Held(why)));
+            return Ok(Some(Stays::Held(Hold::new(HoldKind::HalfDone, why))));
         }
         if is_on_record && let Some(why) = self.held(&plan)? {
-            return Ok(Some(Stays::Held(why)));
+            return Ok(Some(Stays::Held(Hold::new(HoldKind::HalfDone, why))));
         }
         if plan.is_empty() && is_on_record && self.is_whole(&plan.stack)? {
             self.attempts(aim).forget();
@@ -256,7 +265,11 @@ impl<E: Engine> Reconciler<'_, E> {
                 let Some(stuck) = self.stuck(plan, false)? else {
                     return Err(Trouble::with(text, &plan.desired));
                 };
-                Ok(Some(Stays::Held(self.quarantine_of(&plan.stack, &plan.desired)?.unwrap_or(stuck))))
+                let hold = match self.quarantine_of(&plan.stack, &plan.desired)? {
+                    Some(why) => Hold::new(HoldKind::Quarantined, why),
+                    None => Hold::new(HoldKind::HalfDone, stuck),
+                };
+                Ok(Some(Stays::Held(hold)))
             }
         }
     }
@@ -265,7 +278,7 @@ impl<E: Engine> Reconciler<'_, E> {
     fn failed(&mut self, plan: &Plan, failure: &StepFailure) -> Result<Option<Stays>, Trouble> {
         tell_last_words(failure);
         match self.quarantine_of(&plan.stack, &plan.desired)? {
-            Some(why) => Ok(Some(Stays::Held(why))),
+            Some(why) => Ok(Some(Stays::Held(Hold::new(HoldKind::Quarantined, why)))),
             None => Err(Trouble::with(failure.to_string(), &plan.desired)),
         }
     }
@@ -278,10 +291,10 @@ pub(super) fn tell_last_words(failure: &StepFailure) {
     }
 }
 
-fn refusals(refused: &Refused) -> String {
+fn refusals(refused: &Refused) -> Hold {
     let texts: Vec<_> =
         refused.0.iter().map(|refusal| format!("{} ({})", refusal.what, refusal.hint)).collect();
-    texts.join("; ")
+    Hold::new(HoldKind::Refused, texts.join("; "))
 }
 
 /// An error with its causes, on one line.

@@ -30,10 +30,13 @@ use tracing::{debug, info};
 
 use crate::apply::Outcome;
 use crate::apply::machine::Machine;
-use crate::apply::progress::{Progress, Silent};
+use crate::apply::progress::{Event, Progress, Silent};
 use crate::engine::Engine;
-use crate::model::name::{EnvironmentName, ServiceName};
-use crate::plan::Plan;
+use crate::model::desired::Desired;
+use crate::model::live::Live;
+use crate::model::name::{DeployId, EnvironmentName, ServiceName};
+use crate::plan::{Plan, PlanId};
+use crate::source::Commit;
 
 mod trigger;
 mod schedule;
@@ -47,11 +50,17 @@ mod aim;
 mod alarm;
 mod newer;
 mod soak;
+pub mod board;
+pub mod credential;
+pub mod desk;
+pub mod status;
 
 pub use trigger::Trigger;
 
+use desk::Bell;
 use listen::{Interest, listen};
 use reconcile::Reconciler;
+use status::HoldKind;
 
 /// What is followed.
 #[derive(Clone)]
@@ -81,12 +90,38 @@ pub trait Audience: Progress {
 pub enum Happening<'a> {
     /// It looks.
     Woken(Trigger),
+    /// It has asked the repository whether there is something new.
+    Asked {
+        /// How long that took.
+        took: Duration,
+        /// Why it can't be read, where it can't.
+        result: Result<(), &'a str>,
+    },
+    /// The branch has another newest commit.
+    Commit(&'a Commit),
+    /// The manifests of the newest commit are right.
+    Valid(&'a Desired),
+    /// A plan was made for something desired: the newest commit, or what was deployed last.
+    Compared(Comparison<'a>),
     /// It is about to carry out a plan that isn't empty.
     Deploys(&'a Plan),
     /// A deploy has ended, or a commit was found to want what runs already.
     Ended(&'a Plan, &'a Outcome),
     /// The newest commit is not deployed, for this reason. Told once.
-    Holds(&'a str),
+    Holds(&'a Hold),
+    /// The newest commit is no longer held.
+    Admits,
+    /// Something can't be done now and is tried again.
+    Fails {
+        /// Why.
+        why: &'a str,
+        /// After how long it is tried again.
+        again: Option<Duration>,
+    },
+    /// What could not be done was done.
+    Recovers,
+    /// A watch has ended: what was deployed stays.
+    WatchPassed(&'a DeployId),
     /// A field was repaired and set back by somebody so often that it is left alone for a while.
     LeavesAlone {
         /// The service.
@@ -96,6 +131,54 @@ pub enum Happening<'a> {
     },
     /// It has done what it could and waits.
     Rests,
+}
+
+/// A plan, and what it was made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison<'a> {
+    /// What woke the agent.
+    pub trigger: Trigger,
+    /// What is desired.
+    pub desired: &'a Desired,
+    /// Whether that is the newest commit; else it is what was deployed last.
+    pub is_newest: bool,
+    /// What the host looked like.
+    pub live: &'a Live,
+    /// What there is to do.
+    pub plan: &'a Plan,
+}
+
+/// Why the newest commit is not deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// What kind of reason it is.
+    pub kind: HoldKind,
+    /// Why, in words.
+    pub why: String,
+    /// The plan that somebody may agree to, where that is what it waits for.
+    pub plan: Option<PlanId>,
+}
+
+impl Hold {
+    fn new(kind: HoldKind, why: impl Into<String>) -> Self {
+        Self { kind, why: why.into(), plan: None }
+    }
+}
+
+/// Tells several audiences.
+#[derive(Default)]
+pub struct Audiences(pub Vec<Arc<dyn Audience>>);
+
+impl Progress for Audiences {
+    fn event(&self, event: Event<'_>) {
+        self.0.iter().for_each(|audience| audience.event(event));
+    }
+}
+
+impl Audience for Audiences {
+    fn happens(&self, happening: Happening<'_>) {
+        self.0.iter().for_each(|audience| audience.happens(happening));
+    }
 }
 
 impl Audience for Silent {
@@ -117,15 +200,16 @@ pub async fn run<E: Engine>(
     machine: &Machine<E>,
     follow: &Follow,
     audience: &dyn Audience,
+    bell: &Bell,
     stop: &CancellationToken,
 ) {
-    let source_changed = Arc::new(Notify::new());
+    let Bell { source: source_changed, order } = bell;
     let host_changed = Arc::new(Notify::new());
     let (interest, interested) = watch::channel(Interest::default());
     let listener = listen(machine.engine().clone(), interested, Arc::clone(&host_changed));
     let _listener = AbortOnDropHandle::new(tokio::spawn(listener));
     let mut reconciler =
-        Reconciler::new(machine, follow, audience, stop).with_ears(interest, Arc::clone(&source_changed));
+        Reconciler::new(machine, follow, audience, stop).with_ears(interest, Arc::clone(source_changed));
     info!(repository = %follow.repository.display(), environment = %follow.environment, "following");
     reconciler.recover_all().await;
     let mut trigger = Trigger::Startup;
@@ -143,14 +227,21 @@ pub async fn run<E: Engine>(
             // Cancel-safe: a permit that is not taken stays for the next look. One is enough for any number of hints.
             () = source_changed.notified() => Trigger::SourceChanged,
             // Cancel-safe: as before.
+            () = order.notified() => Trigger::Order,
+            // Cancel-safe: as before.
             () = host_changed.notified() => Trigger::HostChanged,
             // Cancel-safe: dropping a sleep forgets only a time that is computed again.
             () = time::sleep_until(wakeup.at) => wakeup.trigger,
         };
         match trigger {
-            Trigger::SourceChanged => quiet(&source_changed).await,
+            Trigger::SourceChanged => quiet(source_changed).await,
             Trigger::HostChanged => quiet(&host_changed).await,
-            Trigger::Startup | Trigger::Poll | Trigger::FullLook | Trigger::Retry | Trigger::Watch => {}
+            Trigger::Startup
+            | Trigger::Order
+            | Trigger::Poll
+            | Trigger::FullLook
+            | Trigger::Retry
+            | Trigger::Watch => {}
         }
     }
     info!("stopped");

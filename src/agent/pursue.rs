@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::Happening;
 use super::aim::{self, Aim, Stays, Trouble};
 use super::branch::{self, Descent};
 use super::listen::Interest;
 use super::reconcile::{Head, Reconciler, blocking, short};
 use super::said::Topic;
+use super::status::HoldKind;
+use super::{Happening, Hold};
 use crate::apply::ledger::memory::Stable;
 use crate::apply::registry::Registries;
 use crate::engine::Engine;
@@ -26,17 +27,18 @@ impl<E: Engine> Reconciler<'_, E> {
                 if self.said.is_over(Topic::Hold) {
                     debug!("the newest commit is no longer held");
                 }
+                self.audience.happens(Happening::Admits);
                 Ok(())
             }
             Some(_) if self.stop.is_cancelled() => Ok(()),
             // The next look follows at once, and finds what is to be aimed at.
             Some(Stays::Superseded) => Ok(()),
             Some(why) => {
-                if let Stays::Held(why) = &why
-                    && self.said.is_news(Topic::Hold, why)
+                if let Stays::Held(hold) = &why
+                    && self.said.is_news(Topic::Hold, &hold.why)
                 {
-                    warn!(reason = why, "the newest commit is held");
-                    self.audience.happens(Happening::Holds(why));
+                    warn!(reason = hold.why, "the newest commit is held");
+                    self.audience.happens(Happening::Holds(hold));
                 }
                 self.pursue_stable(stack).await.map_err(|trouble| (Aim::Stable, trouble))
             }
@@ -50,17 +52,17 @@ impl<E: Engine> Reconciler<'_, E> {
         };
         let stable = self.last_stable(stack)?;
         if let Some(why) = self.rewritten(&commit, stable.as_ref()).await? {
-            return Ok(Some(Stays::Held(why)));
+            return Ok(Some(Stays::Held(Hold::new(HoldKind::Rewritten, why))));
         }
         // Where registries decide, the same commit may desire something else by now.
         if let Some(digest) = digest
             && !desired.follows_registries()
             && let Some(why) = self.quarantine_of(stack, &digest)?
         {
-            return Ok(Some(Stays::Held(why)));
+            return Ok(Some(Stays::Held(Hold::new(HoldKind::Quarantined, why))));
         }
         let desired = self.contests.leave_alone(&desired, Instant::now());
-        let planned = self.plan(&desired, self.registries).await?;
+        let planned = self.plan(Aim::Newest, &desired, self.registries).await?;
         if let (Ok(plan), Some(head)) = (&planned, &mut self.head) {
             head.digest = Some(plan.desired.clone());
         }
@@ -76,13 +78,16 @@ impl<E: Engine> Reconciler<'_, E> {
             return Ok(());
         }
         let stays = match stable.revision.commit().map(str::to_owned) {
-            None => Some(Stays::Held("what runs was deployed from files, not from a commit".to_owned())),
+            None => {
+                let why = "what runs was deployed from files, not from a commit";
+                Some(Stays::Held(Hold::new(HoldKind::Refused, why)))
+            }
             Some(commit) => match self.stable_desired(&commit).await {
-                Err(why) => Some(Stays::Held(why)),
+                Err(why) => Some(Stays::Held(Hold::new(HoldKind::Invalid, why))),
                 Ok(desired) => {
                     self.interest.send_replace(Interest::of(&desired));
                     let desired = self.contests.leave_alone(&desired, Instant::now());
-                    let planned = self.plan(&desired, Registries::Leave).await?;
+                    let planned = self.plan(Aim::Stable, &desired, Registries::Leave).await?;
                     self.bring(Aim::Stable, &desired, planned, Some(stable)).await?
                 }
             },
@@ -90,7 +95,7 @@ impl<E: Engine> Reconciler<'_, E> {
         match stays {
             None => drop(self.said.is_over(Topic::Repair)),
             Some(Stays::Told | Stays::Superseded) => {}
-            Some(Stays::Held(why)) => {
+            Some(Stays::Held(Hold { why, .. })) => {
                 if self.said.is_news(Topic::Repair, &why) {
                     warn!(reason = why, "what was deployed last is not kept up");
                 }

@@ -14,7 +14,8 @@ use super::contest::Contests;
 use super::listen::Interest;
 use super::said::{Said, Topic};
 use super::schedule::{self, Attempts, Due, Wakeup};
-use super::{Audience, Follow, Happening, Trigger};
+use super::status::HoldKind;
+use super::{Audience, Follow, Happening, Hold, Trigger};
 use crate::apply::machine::Machine;
 use crate::apply::registry::Registries;
 use crate::engine::Engine;
@@ -50,6 +51,8 @@ pub(super) struct Reconciler<'a, E> {
     pub(super) contests: Contests,
     /// Whether this look asks registries. One for an event doesn't: repairs must not wait for them.
     pub(super) registries: Registries,
+    /// What woke it for this look.
+    pub(super) trigger: Trigger,
     poll: Instant,
     look: Instant,
     /// When what is watched is looked at again.
@@ -93,6 +96,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             attempts: Default::default(),
             contests: Contests::default(),
             registries: Registries::Ask,
+            trigger: Trigger::Startup,
             poll: now,
             look: now,
             watch_at: None,
@@ -151,8 +155,9 @@ impl<'a, E: Engine> Reconciler<'a, E> {
     fn put_off(&mut self, aim: Aim, trouble: Trouble) {
         let Trouble { text, what } = trouble;
         self.attempts(aim).failed(what, Instant::now(), schedule::luck());
+        let again = self.attempts(aim).again_at().map(|at| at - Instant::now());
+        self.audience.happens(Happening::Fails { why: &text, again });
         if self.said.is_news(Topic::Host, &text) {
-            let again = self.attempts(aim).again_at().map(|at| at - Instant::now());
             warn!(reason = text, ?again, "not done, and tried again");
         }
     }
@@ -160,6 +165,11 @@ impl<'a, E: Engine> Reconciler<'a, E> {
     /// Looks, and brings the host to what it should be.
     pub(super) async fn reconcile(&mut self, trigger: Trigger) {
         let now = Instant::now();
+        self.trigger = trigger;
+        if trigger == Trigger::Order {
+            // Whoever asks for something has a reason not to wait.
+            self.attempts = Default::default();
+        }
         self.attempts.iter_mut().for_each(|attempts| attempts.is_due(now));
         let is_new = self.read_branch(trigger).await;
         self.poll = Instant::now() + schedule::spread(self.follow.poll, schedule::luck());
@@ -183,6 +193,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             // Where something waits to be tried again, it isn't over.
             Ok(()) if self.attempts.iter().all(|attempts| attempts.again_at().is_none()) => {
                 self.said.is_over(Topic::Host);
+                self.audience.happens(Happening::Recovers);
             }
             Ok(()) => {}
             Err(_) if self.stop.is_cancelled() => {}
@@ -199,8 +210,12 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         }
         let known = self.head.as_ref().map(|head| head.commit.clone());
         let follow = Arc::clone(&self.follow);
-        match blocking(move || branch::read(&follow, known.as_deref())).await {
+        let began = Instant::now();
+        let read = blocking(move || branch::read(&follow, known.as_deref())).await;
+        let took = began.elapsed();
+        match read {
             Ok(reading) => {
+                self.audience.happens(Happening::Asked { took, result: Ok(()) });
                 self.is_readable = true;
                 if self.said.is_over(Topic::Branch) {
                     info!("the branch can be read again");
@@ -210,6 +225,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             Err(error) => {
                 self.is_readable = false;
                 let text = aim::chain(&error);
+                self.audience.happens(Happening::Asked { took, result: Err(&text) });
                 if self.said.is_news(Topic::Branch, &text) {
                     warn!(error = text, "the branch can't be read; what runs goes on");
                 }
@@ -240,6 +256,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         let Reading { commit, manifests, stack } = reading;
         let Some(manifests) = manifests else { return false };
         info!(commit = short(&commit.id), summary = commit.summary, author = commit.author, "new commit");
+        self.audience.happens(Happening::Commit(&commit));
         self.stack = stack.or(self.stack.take());
         let desired = match manifests {
             Ok((desired, warnings)) => {
@@ -248,12 +265,13 @@ impl<'a, E: Engine> Reconciler<'a, E> {
                 }
                 self.interest.send_replace(Interest::of(&desired));
                 self.said.is_over(Topic::Manifests);
+                self.audience.happens(Happening::Valid(&desired));
                 Some(desired)
             }
             Err(report) => {
                 if self.said.is_news(Topic::Manifests, &report) {
                     warn!("the manifests of {} are wrong; what runs goes on\n{report}", short(&commit.id));
-                    self.audience.happens(Happening::Holds(&report));
+                    self.audience.happens(Happening::Holds(&Hold::new(HoldKind::Invalid, report)));
                 }
                 None
             }

@@ -80,6 +80,7 @@ impl<E: Engine> Reconciler<'_, E> {
         } else {
             self.machine.ledger().end_watch(stack).map_err(|error| Trouble::of(&error))?;
             info!(deploy = %open.deploy, "its watch has passed");
+            self.audience.happens(Happening::WatchPassed(&open.deploy));
         }
         Ok(())
     }

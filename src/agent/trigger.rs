@@ -11,6 +11,8 @@ pub enum Trigger {
     SourceChanged,
     /// Something on the host may have changed.
     HostChanged,
+    /// An operator has asked for something.
+    Order,
     /// It is time to look at the branch, in case a change wasn't heard of.
     Poll,
     /// It is time to look at everything, in case an event was lost.
@@ -25,7 +27,9 @@ impl Trigger {
     /// Whether the host must be looked at even if the branch says what it said before.
     pub(super) fn asks_host(self) -> bool {
         match self {
-            Self::Startup | Self::HostChanged | Self::FullLook | Self::Retry | Self::Watch => true,
+            Self::Startup | Self::HostChanged | Self::Order | Self::FullLook | Self::Retry | Self::Watch => {
+                true
+            }
             Self::SourceChanged | Self::Poll => false,
         }
     }
@@ -37,6 +41,7 @@ impl fmt::Display for Trigger {
             Self::Startup => "startup",
             Self::SourceChanged => "the repository changed",
             Self::HostChanged => "the host changed",
+            Self::Order => "an operator's order",
             Self::Poll => "time to look at the branch",
             Self::FullLook => "time to look at everything",
             Self::Retry => "trying again",

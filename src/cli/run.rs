@@ -9,6 +9,7 @@ use super::args::{Global, RunArgs};
 use super::failure::{ExitStatus, hinted};
 use super::output::Output;
 use super::select::{self, Selection};
+use crate::agent::desk::Bell;
 use crate::agent::{self, Follow};
 use crate::apply::progress::Silent;
 use crate::manifest::{self, AgentFile};
@@ -27,7 +28,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, _: Output) -> anyhow::R
     let machine = select::machine(&global).await?;
     let stop = super::apply::stop_on_signal();
     // The log tells it all.
-    Box::pin(agent::run(&machine, &follow, &Silent, &stop)).await;
+    Box::pin(agent::run(&machine, &follow, &Silent, &Bell::default(), &stop)).await;
     Ok(ExitStatus::Done)
 }
 

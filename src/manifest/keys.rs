@@ -237,6 +237,9 @@ pub(crate) const AGENT: Keys =
 pub(crate) const FOLLOW: Keys =
     Keys { of: "what an agent follows", known: &["repository", "environment", "branch", "poll"], later: &[] };
 
+/// Where a secret of agent.yaml is.
+pub(crate) const CREDENTIAL: Keys = Keys { of: "where a secret is", known: &["file", "systemd"], later: &[] };
+
 /// The path of every key that is ours.
 pub(crate) fn own_paths() -> Vec<String> {
     // At the top of a file it says what holds for all services of the file.

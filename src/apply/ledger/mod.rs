@@ -26,6 +26,7 @@ use crate::plan::{Checkpoint, Plan};
 pub mod adopted;
 pub mod history;
 pub mod memory;
+pub mod orders;
 pub mod watch;
 pub mod writes;
 mod id;

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, params};
 use super::LedgerError;
 
 /// The format that this release writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Deploys of one stack that are kept; older ones are forgotten.
 const DEPLOYS_MAX: u32 = 1000;
@@ -106,6 +106,38 @@ const TABLES_OF_2: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// What came with format 3: what operators asked for, and what is to be told to others. An earlier release would deploy
+/// what somebody has paused.
+const TABLES_OF_3: &str = "
+    CREATE TABLE orders (
+        stack TEXT NOT NULL,
+        kind  TEXT NOT NULL,
+        value TEXT NOT NULL,
+        by    TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        PRIMARY KEY (stack, kind)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+        at     INTEGER NOT NULL,
+        actor  TEXT NOT NULL,
+        stack  TEXT,
+        what   TEXT NOT NULL,
+        answer TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE outbox (
+        seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+        receiver  TEXT NOT NULL,
+        key       TEXT NOT NULL,
+        message   TEXT NOT NULL,
+        since     INTEGER NOT NULL,
+        tries     INTEGER NOT NULL DEFAULT 0,
+        next      INTEGER NOT NULL,
+        delivered INTEGER,
+        UNIQUE (receiver, key)
+    ) STRICT;
+";
+
 /// Makes the file before the database library does, so that at no moment anybody else may read it.
 pub(super) fn make_private(path: &Path) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::File { path: path.to_owned(), source };
@@ -143,8 +175,11 @@ fn bring_up(connection: &Connection) -> Result<(), rusqlite::Error> {
     if found == 0 {
         transaction.execute_batch(TABLES)?;
     }
-    if found < VERSION {
+    if found < 2 {
         transaction.execute_batch(TABLES_OF_2)?;
+    }
+    if found < VERSION {
+        transaction.execute_batch(TABLES_OF_3)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
     transaction.commit()

@@ -9,7 +9,7 @@ use rusqlite::ffi;
 
 use super::Ledger;
 
-/// What is written: one for each method of [`Ledger`] that writes.
+/// What is written: one for each method of [`Ledger`] that writes; orders have three for all of theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the method of the ledger of the same name")]
 pub enum Write {
@@ -31,6 +31,9 @@ pub enum Write {
     ReleaseOne,
     Release,
     Explain,
+    Order,
+    DropOrder,
+    Audit,
 }
 
 impl Write {
@@ -52,7 +55,10 @@ impl Write {
             | Self::Quarantine
             | Self::ReleaseOne
             | Self::Release
-            | Self::Explain => true,
+            | Self::Explain
+            | Self::Order
+            | Self::DropOrder
+            | Self::Audit => true,
         }
     }
 }

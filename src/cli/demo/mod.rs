@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{DemoArgs, Global};
 use super::failure::{ExitStatus, hinted};
 use super::output::Output;
+use crate::agent::desk::Bell;
 use crate::agent::{self, Follow};
 use crate::apply::Host;
 use crate::apply::machine::Machine;
@@ -200,7 +201,8 @@ impl<E: Engine> Demo<'_, E> {
         };
         let (ear, heard) = mpsc::unbounded_channel();
         let (ear, end) = (Ear(ear), CancellationToken::new());
-        let agent = agent::run(&self.machine, &follow, &ear, &end);
+        let bell = Bell::default();
+        let agent = agent::run(&self.machine, &follow, &ear, &bell, &end);
         let mut agent = std::pin::pin!(agent);
         let play = Play {
             machine: &self.machine,

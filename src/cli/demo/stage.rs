@@ -65,7 +65,7 @@ impl Audience for Ear {
                 self.pass(Heard::Ended(Box::new((plan.clone(), outcome.clone()))));
             }
             Happening::Rests => self.pass(Heard::Rests),
-            Happening::Woken(_) | Happening::Holds(_) | Happening::LeavesAlone { .. } => {}
+            _ => {}
         }
     }
 }

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::diagnostic::Report;
-use super::keys;
-use super::node::{Map, Node, Value};
-use super::problem::{Problem, Problems};
-use super::project;
-use super::read;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::keys;
+use crate::manifest::node::{Map, Node, Value};
+use crate::manifest::problem::{Problem, Problems};
+use crate::manifest::project;
+use crate::manifest::read;
 use crate::model::name::EnvironmentName;
 use crate::model::place::HostSelector;
 use crate::model::tree::RepoPath;
+
+mod credential;
+
+pub use credential::Credential;
 
 /// The longest time between two looks at a repository.
 const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);

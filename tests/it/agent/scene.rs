@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenkeel::agent::desk::Bell;
 use evenkeel::agent::{self, Audience, Follow, Happening, Trigger};
 use evenkeel::apply::machine::Machine;
 use evenkeel::apply::progress::{Event, Progress};
@@ -44,9 +45,10 @@ impl Audience for Ear {
                 let commit = plan.revision.commit().unwrap().to_owned();
                 Heard::Ended { commit, outcome: Box::new(outcome.clone()) }
             }
-            Happening::Holds(why) => Heard::Holds(why.to_owned()),
+            Happening::Holds(hold) => Heard::Holds(hold.why.clone()),
             Happening::LeavesAlone { service, field } => Heard::LeavesAlone(format!("{service}: {field}")),
             Happening::Rests => Heard::Rests,
+            _ => return,
         };
         let _ = self.0.send(heard);
     }
@@ -118,7 +120,8 @@ impl Scene {
             poll: Duration::from_secs(60),
             look: Duration::from_secs(300),
         };
-        let agent = agent::run(&machine, &follow, &ear, &stop);
+        let bell = Bell::default();
+        let agent = agent::run(&machine, &follow, &ear, &bell, &stop);
         let body = async {
             body(&mut watcher).await;
             stop.cancel();

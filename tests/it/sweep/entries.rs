@@ -73,6 +73,9 @@ pub fn of_write(write: Write) -> (Place, Option<Write>) {
         Write::Quarantine => (In("records"), Some(Write::ReleaseOne)),
         Write::ReleaseOne => (In("records"), Some(Write::Release)),
         Write::Release => (In("records"), Some(Write::Explain)),
-        Write::Explain => (In("records"), None),
+        Write::Explain => (In("records"), Some(Write::Order)),
+        Write::Order => (In("records"), Some(Write::DropOrder)),
+        Write::DropOrder => (In("records"), Some(Write::Audit)),
+        Write::Audit => (In("records"), None),
     }
 }

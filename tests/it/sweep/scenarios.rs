@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use evenkeel::apply::Outcome;
 use evenkeel::apply::ledger::memory::Quarantined;
+use evenkeel::apply::ledger::orders::{AuditEntry, Pause};
 use evenkeel::apply::machine::{DeployError, Machine, Order};
 use evenkeel::apply::registry::Registries;
 use evenkeel::engine::sim::{Behaviour, Sim, SimImage, Verb};
@@ -136,6 +137,12 @@ fn records(machine: &Machine<Sim>) -> Result<(), DeployError> {
     ledger.release(&stack())?;
     ledger.end_watch(&stack())?;
     ledger.explain(&deploy, "given up for a newer commit")?;
+    let (by, since) = ("somebody".to_owned(), machine.now());
+    let pause = Pause { until: since, reason: "a test".to_owned(), by: by.clone(), since };
+    ledger.pause(&stack(), &pause)?;
+    ledger.resume(&stack())?;
+    let (what, answer) = ("pause".to_owned(), "granted".to_owned());
+    ledger.audit(&AuditEntry { at: since, actor: by, stack: None, what, answer })?;
     Ok(())
 }
 
