@@ -147,6 +147,7 @@ impl Project<'_> {
         let network = format!("{}_default", self.name);
         let endpoint =
             EndpointSettings { aliases: Some(vec![service.to_owned()]), ..EndpointSettings::default() };
+        let exposed = of.port.map(|_| vec!["9090/tcp".to_owned()]);
         let bindings = of.port.map(|port| {
             let binding = PortBinding { host_ip: None, host_port: Some(port.to_string()) };
             [("9090/tcp".to_owned(), Some(vec![binding]))].into()
@@ -154,6 +155,7 @@ impl Project<'_> {
         let body = ContainerCreateBody {
             image: Some(stand_in::IMAGE.to_owned()),
             env: Some(of.environment),
+            exposed_ports: exposed,
             labels: Some([(PROJECT_LABEL.to_owned(), self.name.clone())].into()),
             host_config: Some(HostConfig {
                 init: Some(true),

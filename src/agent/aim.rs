@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::admit::{Admitted, Occasion};
 use super::reconcile::Reconciler;
 use super::said::Topic;
 use super::status::HoldKind;
@@ -18,7 +19,7 @@ use crate::engine::Engine;
 use crate::model::desired::Desired;
 use crate::model::name::StackName;
 use crate::plan::refusal::Refused;
-use crate::plan::{DesiredDigest, Plan};
+use crate::plan::{DesiredDigest, Plan, PlanId};
 
 /// Who deploys, for the history.
 pub(super) const ACTOR: &str = "evenkeel run";
@@ -114,19 +115,14 @@ impl<E: Engine> Reconciler<'_, E> {
         if let Some(why) = self.quarantine_of(&plan.stack, &plan.desired)? {
             return Ok(Some(Stays::Held(Hold::new(HoldKind::Quarantined, why))));
         }
-        if let Some(consent) = &plan.consent {
-            let why = format!(
-                "plan {} removes {} of {} services; `evenkeel apply --accept {}` agrees to it",
-                plan.id,
-                consent.removed.len(),
-                consent.of,
-                plan.id
-            );
-            let hold = Hold { plan: Some(plan.id.clone()), ..Hold::new(HoldKind::Consent, why) };
-            return Ok(Some(Stays::Held(hold)));
-        }
         self.report(&plan);
         let is_repair = stable.as_ref().is_some_and(|stable| stable.desired == plan.desired);
+        let occasion = if is_repair || aim == Aim::Stable { Occasion::Repair } else { Occasion::News };
+        let approved = match self.admit(desired, &plan, occasion)? {
+            Admitted::Freely => None,
+            Admitted::Approved(plan) => Some(plan),
+            Admitted::Not(hold) => return Ok(Some(Stays::Held(hold))),
+        };
         let is_on_record = is_repair && stable.is_some_and(|stable| stable.revision == plan.revision);
         if let Some(why) = self.stuck(&plan, is_on_record)? {
             return Ok(Some(Stays::Held(Hold::new(HoldKind::HalfDone, why))));
@@ -141,7 +137,8 @@ impl<E: Engine> Reconciler<'_, E> {
         if self.attempts(aim).forbids(&plan.desired.0, Instant::now()) {
             return Ok(Some(Stays::Told));
         }
-        self.deploy(aim, desired, &plan, if is_repair { "drift" } else { "push" }).await
+        let why = if is_repair { "drift" } else { "push" };
+        self.deploy((aim, why), desired, &plan, approved.as_ref()).await
     }
 
     /// Why the stack is not brought back to what is on record: a deploy of something else is held half done, and to go
@@ -174,10 +171,10 @@ impl<E: Engine> Reconciler<'_, E> {
 
     async fn deploy(
         &mut self,
-        aim: Aim,
+        (aim, why): (Aim, &str),
         desired: &Desired,
         plan: &Plan,
-        why: &str,
+        approved: Option<&PlanId>,
     ) -> Result<Option<Stays>, Trouble> {
         if !plan.is_empty() {
             debug!(plan = %plan.id, revision = %plan.revision, changes = plan.changes.len(), why, "deploying");
@@ -186,8 +183,8 @@ impl<E: Engine> Reconciler<'_, E> {
         let stop = self.stop.child_token();
         let order = Order {
             desired,
-            expected: None,
-            accepted: None,
+            expected: approved,
+            accepted: approved,
             registries: match aim {
                 Aim::Newest => Registries::Recall,
                 Aim::Stable => Registries::Leave,
@@ -221,7 +218,12 @@ impl<E: Engine> Reconciler<'_, E> {
     }
 
     /// What an outcome means for the next deploy.
-    fn judge(&mut self, aim: Aim, plan: &Plan, outcome: Outcome) -> Result<Option<Stays>, Trouble> {
+    pub(super) fn judge(
+        &mut self,
+        aim: Aim,
+        plan: &Plan,
+        outcome: Outcome,
+    ) -> Result<Option<Stays>, Trouble> {
         match outcome {
             Outcome::Unchanged => {
                 self.attempts(aim).forget();

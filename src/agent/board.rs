@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::status::{Axis, Health, Held, HoldKind, Operation, Quarantined, StackState, Statement, Sync};
+use super::status::{Axis, Health, Held, HoldKind, Operation, Paused, StackState, Statement, Sync};
 use super::{Audience, Comparison, Follow, Happening, Hold};
 use crate::apply::clock::Clock;
 use crate::apply::progress::{Event, Progress};
@@ -159,6 +159,15 @@ fn note(state: &mut StackState, happening: Happening<'_>, now: Timestamp) {
         }
         Happening::Recovers => state.state(Statement::Stalled, false, None, now),
         Happening::WatchPassed(_) => state.revisions.stable = state.revisions.applied.clone(),
+        Happening::Paused(pause) => {
+            state.paused = pause.map(|pause| Paused {
+                until: pause.until,
+                reason: pause.reason.clone(),
+                by: pause.by.clone(),
+            });
+        }
+        Happening::Window(verdict) => state.window = verdict.map(ToString::to_string),
+        Happening::Quarantined(entries) => state.revisions.quarantined = entries.to_vec(),
         Happening::LeavesAlone { service, field } => {
             state.contested.insert(format!("{service}: {field}"));
         }
@@ -228,6 +237,11 @@ fn ended(state: &mut StackState, plan: &Plan, outcome: &Outcome, now: Timestamp)
             state.sync.set(Sync::InSync, None, now);
             state.succeeded = Some(now);
             state.changes = 0;
+            // Whatever was missing has passed its gate. What was unwell before is looked at again soon.
+            if matches!(state.health.state, Health::Missing | Health::Progressing | Health::Unknown) {
+                state.health.set(Health::Healthy, None, now);
+                state.state(Statement::Healthy, true, None, now);
+            }
             return state.state(Statement::Applied, true, None, now);
         }
         Outcome::Refused(findings) => findings.first().map(|finding| finding.what.clone()),
@@ -286,12 +300,5 @@ fn one(containers: &[&LiveContainer], expect: Expect) -> (Health, Option<String>
             (Health::Healthy, None)
         }
         (status, _, _) => (Health::Degraded, Some(format!("is {status}"))),
-    }
-}
-
-impl Board {
-    /// Sets what is quarantined, as the ledger has it.
-    pub(super) fn quarantined(&self, entries: Vec<Quarantined>) {
-        self.change(|state, _| state.revisions.quarantined = entries);
     }
 }

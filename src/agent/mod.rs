@@ -29,12 +29,14 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info};
 
 use crate::apply::Outcome;
+use crate::apply::ledger::orders::Pause;
 use crate::apply::machine::Machine;
 use crate::apply::progress::{Event, Progress, Silent};
 use crate::engine::Engine;
 use crate::model::desired::Desired;
 use crate::model::live::Live;
 use crate::model::name::{DeployId, EnvironmentName, ServiceName};
+use crate::model::window::Verdict;
 use crate::plan::{Plan, PlanId};
 use crate::source::Commit;
 
@@ -49,6 +51,8 @@ mod pursue;
 mod aim;
 mod alarm;
 mod newer;
+mod order;
+mod admit;
 mod soak;
 pub mod board;
 pub mod credential;
@@ -60,7 +64,7 @@ pub use trigger::Trigger;
 use desk::Bell;
 use listen::{Interest, listen};
 use reconcile::Reconciler;
-use status::HoldKind;
+use status::{HoldKind, Quarantined};
 
 /// What is followed.
 #[derive(Clone)]
@@ -122,6 +126,12 @@ pub enum Happening<'a> {
     Recovers,
     /// A watch has ended: what was deployed stays.
     WatchPassed(&'a DeployId),
+    /// Somebody has paused the stack, or nobody has any more.
+    Paused(Option<&'a Pause>),
+    /// What the environment's windows say, where it has any.
+    Window(Option<&'a Verdict>),
+    /// What is quarantined.
+    Quarantined(&'a [Quarantined]),
     /// A field was repaired and set back by somebody so often that it is left alone for a while.
     LeavesAlone {
         /// The service.
@@ -241,7 +251,8 @@ pub async fn run<E: Engine>(
             | Trigger::Poll
             | Trigger::FullLook
             | Trigger::Retry
-            | Trigger::Watch => {}
+            | Trigger::Watch
+            | Trigger::Window => {}
         }
     }
     info!("stopped");

@@ -21,6 +21,11 @@ use crate::model::name::StackName;
 impl<E: Engine> Reconciler<'_, E> {
     /// Aims at the newest commit, or else at what was deployed last.
     pub(super) async fn pursue(&mut self, stack: &StackName) -> Result<(), (Aim, Trouble)> {
+        if let Some(Stays::Held(hold)) =
+            self.return_by_order(stack).await.map_err(|trouble| (Aim::Stable, trouble))?
+        {
+            self.audience.happens(Happening::Holds(&hold));
+        }
         match self.pursue_newest(stack).await.map_err(|trouble| (Aim::Newest, trouble))? {
             None => {
                 self.said.is_over(Topic::Repair);

@@ -51,6 +51,8 @@ pub(super) struct Reconciler<'a, E> {
     pub(super) contests: Contests,
     /// Whether this look asks registries. One for an event doesn't: repairs must not wait for them.
     pub(super) registries: Registries,
+    /// When a pause ends, or a window begins or ends.
+    pub(super) opens_at: Option<Instant>,
     /// What woke it for this look.
     pub(super) trigger: Trigger,
     poll: Instant,
@@ -96,6 +98,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             attempts: Default::default(),
             contests: Contests::default(),
             registries: Registries::Ask,
+            opens_at: None,
             trigger: Trigger::Startup,
             poll: now,
             look: now,
@@ -111,7 +114,8 @@ impl<'a, E: Engine> Reconciler<'a, E> {
     /// When to look next if nothing else wakes the agent.
     pub(super) fn next_wakeup(&self) -> Wakeup {
         let retry = self.attempts.iter().filter_map(Attempts::again_at).min();
-        schedule::next_wakeup(&Due { poll: self.poll, look: self.look, retry, watch: self.watch_at })
+        let window = self.opens_at;
+        schedule::next_wakeup(&Due { poll: self.poll, look: self.look, retry, watch: self.watch_at, window })
     }
 
     pub(super) fn attempts(&mut self, aim: Aim) -> &mut Attempts {
@@ -186,10 +190,25 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         if !self.recover(&stack).await {
             return;
         }
+        self.opens_at = None;
+        match self.pause(&stack) {
+            Ok(None) => self.goes_on_after_pause(),
+            Ok(Some(pause)) => {
+                return match self.look_on(&stack, &pause).await {
+                    Ok(()) => {}
+                    Err(trouble) => self.put_off(Aim::Newest, trouble),
+                };
+            }
+            Err(trouble) => return self.put_off(Aim::Newest, trouble),
+        }
         if let Err(trouble) = self.soak(&stack).await {
             return self.put_off(Aim::Stable, trouble);
         }
-        match self.pursue(&stack).await {
+        let pursued = self.pursue(&stack).await;
+        if let Err(trouble) = self.tell_quarantined(&stack) {
+            warn!(reason = trouble.text, "not known what is quarantined");
+        }
+        match pursued {
             // Where something waits to be tried again, it isn't over.
             Ok(()) if self.attempts.iter().all(|attempts| attempts.again_at().is_none()) => {
                 self.said.is_over(Topic::Host);

@@ -24,6 +24,8 @@ pub(super) struct Due {
     pub(super) retry: Option<Instant>,
     /// What is watched is looked at.
     pub(super) watch: Option<Instant>,
+    /// A pause ends, or a window begins or ends.
+    pub(super) window: Option<Instant>,
 }
 
 /// When the agent wakes by itself, and why.
@@ -37,11 +39,12 @@ pub(super) struct Wakeup {
 
 /// The first thing that is due. Of two at the same moment it is the one that looks at more.
 pub(super) fn next_wakeup(due: &Due) -> Wakeup {
-    let Due { poll, look, retry, watch } = *due;
+    let Due { poll, look, retry, watch, window } = *due;
     let mut next = Wakeup { at: look, trigger: Trigger::FullLook };
     let others = [
         retry.map(|at| (at, Trigger::Retry)),
         watch.map(|at| (at, Trigger::Watch)),
+        window.map(|at| (at, Trigger::Window)),
         Some((poll, Trigger::Poll)),
     ];
     for (at, trigger) in others.into_iter().flatten() {
@@ -130,9 +133,12 @@ mod tests {
             look: now + SECOND * look,
             retry: retry.map(|retry| now + SECOND * retry),
             watch: None,
+            window: None,
         };
         let watched = Due { watch: Some(now + SECOND * 30), ..due(60, 300, None) };
         assert_eq!(next_wakeup(&watched), Wakeup { at: now + SECOND * 30, trigger: Trigger::Watch });
+        let opens = Due { window: Some(now + SECOND * 20), ..watched };
+        assert_eq!(next_wakeup(&opens), Wakeup { at: now + SECOND * 20, trigger: Trigger::Window });
         for (due, after, trigger) in [
             (due(60, 300, None), 60, Trigger::Poll),
             (due(60, 50, None), 50, Trigger::FullLook),

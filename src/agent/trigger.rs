@@ -21,15 +21,21 @@ pub enum Trigger {
     Retry,
     /// What was deployed is being watched.
     Watch,
+    /// A pause has ended, or a window of the environment begins or ends.
+    Window,
 }
 
 impl Trigger {
     /// Whether the host must be looked at even if the branch says what it said before.
     pub(super) fn asks_host(self) -> bool {
         match self {
-            Self::Startup | Self::HostChanged | Self::Order | Self::FullLook | Self::Retry | Self::Watch => {
-                true
-            }
+            Self::Startup
+            | Self::HostChanged
+            | Self::Order
+            | Self::FullLook
+            | Self::Retry
+            | Self::Watch
+            | Self::Window => true,
             Self::SourceChanged | Self::Poll => false,
         }
     }
@@ -45,6 +51,7 @@ impl fmt::Display for Trigger {
             Self::Poll => "time to look at the branch",
             Self::FullLook => "time to look at everything",
             Self::Retry => "trying again",
+            Self::Window => "a pause or a window",
             Self::Watch => "a deploy is being watched",
         })
     }

@@ -33,6 +33,7 @@ use crate::plan::saved::Saved;
 use crate::plan::{Plan, PlanId, check, content, images, normal, place, plan};
 
 pub mod adopt;
+pub mod leave;
 mod look;
 pub mod stuck;
 mod watch;
@@ -199,6 +200,12 @@ impl<E: Engine> Machine<E> {
     #[must_use]
     pub fn with_prober(self, prober: Box<dyn Prober>) -> Self {
         Self { prober, ..self }
+    }
+
+    /// The same host, with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Box<dyn Clock>) -> Self {
+        Self { clock, ..self }
     }
 
     /// The engine.

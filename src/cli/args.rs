@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod adopt;
+mod operate;
 mod plan;
 
 pub use adopt::AdoptArgs;
+pub use operate::{ApproveArgs, OfStack, PauseArgs, ReleaseArgs, ResumeArgs, SyncArgs};
 pub use plan::{ApplyArgs, ObserveArgs, PlanArgs, PlanFormat};
 
 /// Keeps Docker hosts on an even keel: what Git says is what runs
@@ -179,6 +181,23 @@ pub enum Command {
     /// it and are still kept are started again, without any pull. The revision left behind is quarantined: an agent does not
     /// deploy it again.
     Rollback(RollbackArgs),
+    /// Let the agent look now
+    ///
+    /// Also where it waits to try something again.
+    Sync(SyncArgs),
+    /// Change nothing on a stack for a while
+    ///
+    /// Nothing is deployed, repaired or rolled back by the agent until the time is over. `apply` by hand still works.
+    Pause(PauseArgs),
+    /// End a pause
+    Resume(ResumeArgs),
+    /// Let what is quarantined be tried again
+    Release(ReleaseArgs),
+    /// Agree to a plan that waits for it
+    ///
+    /// A plan waits where the environment says `approval: required`, or where it removes many services. What is agreed to is
+    /// that very plan: if the host or the branch changes before it is carried out, there is another one to agree to.
+    Approve(ApproveArgs),
     /// Take over running containers without restarting them
     ///
     /// Finds the containers, networks and volumes of a Compose project, or the containers that are named, shows the plan as

@@ -37,6 +37,7 @@ mod history;
 mod why;
 mod rollback;
 mod adopt;
+mod operate;
 mod demo;
 
 use args::{Cli, Command};
@@ -93,6 +94,11 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Why(args) => Box::pin(why::why(global, args, output)).await,
         Command::Rollback(args) => Box::pin(rollback::rollback(global, args, output)).await,
         Command::Adopt(args) => Box::pin(adopt::adopt(global, args, output)).await,
+        Command::Sync(args) => Box::pin(operate::sync(global, args, output)).await,
+        Command::Pause(args) => Box::pin(operate::pause(global, args, output)).await,
+        Command::Resume(args) => Box::pin(operate::resume(global, args, output)).await,
+        Command::Release(args) => Box::pin(operate::release(global, args, output)).await,
+        Command::Approve(args) => Box::pin(operate::approve(global, args, output)).await,
         Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,
     }
 }

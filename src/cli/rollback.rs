@@ -14,13 +14,14 @@ use super::select::{self, Selection, explained, laid_out};
 use crate::apply::Outcome;
 use crate::apply::ledger::Ledger;
 use crate::apply::ledger::history::DeployRecord;
-use crate::apply::ledger::memory::{Quarantined, Stable};
-use crate::apply::machine::Machine;
-use crate::engine::docker::Docker;
 use crate::manifest::{MissingVariables, Resolved};
 use crate::model::desired::Revision;
 use crate::model::name::StackName;
+use crate::plan::DesiredDigest;
 use crate::source::Repository;
+
+/// Who rolls back, for the history.
+const ACTOR: &str = "evenkeel rollback";
 
 /// Deploys that are looked through for one to return to.
 const DEPLOYS_LOOKED_AT: u32 = 1000;
@@ -64,7 +65,7 @@ pub(super) async fn rollback(
         reviewed: None,
         accepted: None,
         trigger: "rollback",
-        actor: "evenkeel rollback",
+        actor: ACTOR,
         question: "Roll back by this plan?",
     };
     let agreed = match agree(wish, output).await? {
@@ -72,9 +73,9 @@ pub(super) async fn rollback(
         Err(ended) => return Ok(ended.tell(output)),
     };
     // Before the deploy and not after it: an agent that wakes up in between must not undo it.
-    let left = leave(&machine, &stack, &resolved)?;
+    let left = machine.leave(&stack, &resolved.desired.revision, ACTOR)?;
     let ended = agreed.carry_out().await;
-    let settled = left.map(|left| settle(&machine, &stack, &left, &ended)).transpose()?.flatten();
+    let settled = left.map(|left| machine.settle(&stack, &left, there(&ended))).transpose()?.flatten();
     let status = ended?.tell(output);
     if let Some(revision) = settled {
         output.say(&format!(
@@ -94,7 +95,7 @@ async fn present_stack(global: &Global, output: Output) -> anyhow::Result<StackN
 /// The latest revision that was deployed well and isn't the present one. What a rollback has left is passed over: the
 /// second rollback in a row goes further back.
 fn target(ledger: &Ledger, stack: &StackName) -> anyhow::Result<String> {
-    let (stable, half_done) = (ledger.last_stable(stack)?, half_done(ledger, stack)?);
+    let (stable, half_done) = (ledger.last_stable(stack)?, ledger.half_done(stack)?);
     let Some(left) = stable else {
         return Err(hinted(
             anyhow!("`{stack}` has not been deployed on this host"),
@@ -123,11 +124,6 @@ fn target(ledger: &Ledger, stack: &StackName) -> anyhow::Result<String> {
     ))
 }
 
-/// The deploy that left the stack half done, held or because its way back has failed.
-fn half_done(ledger: &Ledger, stack: &StackName) -> anyhow::Result<Option<DeployRecord>> {
-    Ok(ledger.held(stack)?.or(ledger.stuck(stack)?))
-}
-
 fn unreachable_revision(made_from: &str, record: &DeployRecord) -> anyhow::Error {
     hinted(
         anyhow!(
@@ -151,42 +147,9 @@ pub(super) async fn at(global: &Global, target: &str) -> anyhow::Result<Resolved
     .await?
 }
 
-/// What is left by a rollback: the revision, and its entry in the quarantine.
-struct Left {
-    revision: Revision,
-    entry: Quarantined,
-}
-
-/// Quarantines what is left, unless that is nothing, has no deploy on record, or has been quarantined already.
-fn leave(machine: &Machine<Docker>, stack: &StackName, target: &Resolved) -> anyhow::Result<Option<Left>> {
-    let ledger = machine.ledger();
-    let (deploy, revision, desired) = if let Some(left) = half_done(ledger, stack)? {
-        if ledger.quarantined(stack, &left.desired)?.is_some() {
-            return Ok(None);
-        }
-        (left.id, left.revision, left.desired)
-    } else {
-        let Some(Stable { revision, desired, .. }) = ledger.last_stable(stack)? else { return Ok(None) };
-        let records = ledger.history(stack, DEPLOYS_LOOKED_AT)?;
-        let Some(record) = records.into_iter().find(|record| record.desired == desired) else {
-            return Ok(None);
-        };
-        (record.id, revision, desired)
-    };
-    let why = format!("{revision} was left for {} by `evenkeel rollback`", target.desired.revision);
-    let entry = Quarantined { desired, since: machine.now(), why, deploy };
-    ledger.quarantine(stack, &entry)?;
-    Ok(Some(Left { revision, entry }))
-}
-
-/// Lets out of the quarantine what doesn't belong there after all. Returns what stays in it.
-fn settle(
-    machine: &Machine<Docker>,
-    stack: &StackName,
-    left: &Left,
-    ended: &anyhow::Result<Ended>,
-) -> anyhow::Result<Option<String>> {
-    let there = match ended {
+/// What runs now, if the way back was gone to its end.
+fn there(ended: &anyhow::Result<Ended>) -> Option<&DesiredDigest> {
+    match ended {
         Ok(Ended::Here(done)) => match done.outcome {
             Outcome::Unchanged | Outcome::Applied(_) => Some(&done.plan.desired),
             Outcome::Refused(_)
@@ -197,12 +160,5 @@ fn settle(
             | Outcome::RollbackFailed { .. } => None,
         },
         Ok(Ended::Declined | Ended::Stale(..) | Ended::CutOff) | Err(_) => None,
-    };
-    if let Some(desired) = there.filter(|desired| **desired != left.entry.desired) {
-        machine.ledger().release_one(stack, desired)?;
-        return Ok(Some(left.revision.to_string()));
     }
-    // It serves still, or both are the same thing.
-    machine.ledger().release_one(stack, &left.entry.desired)?;
-    Ok(None)
 }

@@ -225,9 +225,25 @@ pub(crate) const PROJECT: Keys = Keys { of: "evenkeel.yaml", known: &["project",
 /// `environment.yaml`
 pub(crate) const ENVIRONMENT: Keys = Keys {
     of: "environment.yaml",
-    known: &["stack", "variables", "profiles", "tiers", "hosts", "drift", "rollback", "prune", "watch"],
+    known: &[
+        "stack",
+        "variables",
+        "profiles",
+        "tiers",
+        "hosts",
+        "drift",
+        "rollback",
+        "prune",
+        "watch",
+        "windows",
+        "approval",
+    ],
     later: &["secrets"],
 };
+
+/// `environment.yaml: windows.*`
+pub(crate) const WINDOW: Keys =
+    Keys { of: "a window", known: &["kind", "cron", "duration", "timezone", "reason"], later: &[] };
 
 /// `agent.yaml`
 pub(crate) const AGENT: Keys =
@@ -252,6 +268,7 @@ pub(crate) fn own_paths() -> Vec<String> {
         ("services.*.x-evenkeel.gate.log.", &LOG_GATE),
         ("evenkeel.yaml:", &PROJECT),
         ("environment.yaml:", &ENVIRONMENT),
+        ("environment.yaml:windows.*.", &WINDOW),
     ] {
         paths.extend(keys.known.iter().chain(keys.later).map(|key| format!("{prefix}{key}")));
     }

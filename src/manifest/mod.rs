@@ -26,6 +26,7 @@ mod read;
 mod units;
 mod policy;
 mod project;
+mod admission;
 mod agent_file;
 mod variables;
 mod template;

@@ -10,6 +10,7 @@ use super::source::Span;
 use crate::model::desired::Prune;
 use crate::model::place::HostSelector;
 use crate::model::policy::{ALL, Drift, FIELDS, OPEN_FIELDS, Rollback, Treatment, is_field};
+use crate::model::window::Admission;
 
 /// What an environment says of all of its services.
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ pub(crate) struct EnvironmentPolicy {
     pub(crate) watch: Option<Duration>,
     pub(crate) hosts: Vec<HostSelector>,
     pub(crate) prune: Prune,
+    pub(crate) admission: Admission,
 }
 
 /// Short and other names of fields, with what a plan calls them.

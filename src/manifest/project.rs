@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::admission;
 use super::diagnostic::Report;
 use super::keys::{self, Keys};
 use super::load;
@@ -84,6 +85,10 @@ struct EnvironmentTypes {
     _rollback: Option<serde_yaml::Value>,
     #[serde(default, rename = "watch")]
     _watch: Option<serde_yaml::Value>,
+    #[serde(default, rename = "windows")]
+    _windows: Option<serde_yaml::Value>,
+    #[serde(default, rename = "approval")]
+    _approval: Option<serde_yaml::Value>,
 }
 
 /// Reads `evenkeel.yaml`.
@@ -159,6 +164,7 @@ fn environment_policy(problems: &mut Problems, map: &Map) -> EnvironmentPolicy {
         watch: said("watch").and_then(|entry| policy::watch(problems, &entry.value)),
         hosts: said("hosts").map(|entry| policy::hosts(problems, entry)).unwrap_or_default(),
         prune: said("prune").map(|entry| policy::prune(problems, &entry.value)).unwrap_or_default(),
+        admission: admission::admission(problems, map),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::model::policy::Rollback;
 use crate::model::spec::{
     ContainerSpec, ContentDigest, HealthTest, Healthcheck, HostPort, PublishedPort, RestartPolicy,
 };
+use crate::model::window::{Admission, Approval, Window, WindowKind};
 
 impl Resolved {
     /// What is deployed as Compose YAML.
@@ -112,6 +113,7 @@ fn stack(desired: &Desired) -> Value {
         contents,
         hosts,
         prune,
+        admission,
     } = desired;
     let names = Names {
         networks: networks.iter().map(|(key, spec)| (&spec.name, key.as_str())).collect(),
@@ -126,6 +128,7 @@ fn stack(desired: &Desired) -> Value {
     if *prune == Prune::Report {
         out.put("x-evenkeel-prune", false);
     }
+    admitted(&mut out, admission);
     let mut part = Out::default();
     for (name, found) in services {
         part.put(name.as_str(), service(&names, found));
@@ -144,6 +147,31 @@ fn stack(desired: &Desired) -> Value {
     let mut whole = Value::Mapping(out.0);
     escape(&mut whole);
     whole
+}
+
+fn admitted(out: &mut Out, admission: &Admission) {
+    let Admission { windows, approval } = admission;
+    let window = |window: &Window| {
+        let Window { kind, begins, duration, reason } = window;
+        let mut out = Out::default();
+        out.put("kind", word(&WindowKind::WORDS, *kind));
+        out.put("cron", begins.cron());
+        out.put("timezone", begins.zone());
+        out.duration("duration", Some(*duration));
+        out.text("reason", reason.as_ref());
+        Value::Mapping(out.0)
+    };
+    if !windows.is_empty() {
+        out.put("x-evenkeel-windows", Value::Sequence(windows.iter().map(window).collect()));
+    }
+    if *approval == Approval::Required {
+        out.put("x-evenkeel-approval", word(&Approval::WORDS, *approval));
+    }
+}
+
+/// The word for a value.
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 
 /// Lets no text be read as a variable.

@@ -13,6 +13,7 @@ use super::place::HostSelector;
 use super::policy::{Drift, Rollback};
 use super::spec::{ContainerSpec, ContentDigest, NetworkSpec, Peer, VolumeSpec};
 use super::update::{RollbackConfig, UpdateConfig};
+use super::window::Admission;
 
 mod gate;
 
@@ -44,6 +45,8 @@ pub struct Desired {
     pub hosts: Vec<HostSelector>,
     /// What becomes of what it no longer has.
     pub prune: Prune,
+    /// What must be given before something new is deployed.
+    pub admission: Admission,
 }
 
 /// What becomes of a service or network that is in no manifest any more.

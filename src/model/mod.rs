@@ -20,3 +20,4 @@ pub mod spec;
 pub mod text;
 pub mod tree;
 pub mod update;
+pub mod window;

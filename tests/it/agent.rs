@@ -16,6 +16,7 @@ use scene::{Heard, Scene, fail_first, manifest, stack};
 mod contests;
 mod holds;
 mod newer;
+mod orders;
 mod process;
 mod scene;
 mod stuck;

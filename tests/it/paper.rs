@@ -16,6 +16,7 @@ use evenkeel::model::spec::{
 };
 use evenkeel::model::text::Text;
 use evenkeel::model::update::{RollbackConfig, UpdateConfig};
+use evenkeel::model::window::Admission;
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal::Host;
 use evenkeel::plan::step::{Action, NetworkRef, Step, Target};
@@ -69,6 +70,7 @@ pub(crate) fn desired(services: Vec<Service>) -> Desired {
         contents: BTreeMap::new(),
         hosts: Vec::new(),
         prune: Prune::default(),
+        admission: Admission::default(),
     }
 }
 

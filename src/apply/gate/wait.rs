@@ -119,7 +119,7 @@ async fn look_until_decided<E: Engine>(
 
 /// This pause; the next one is longer.
 fn longer(pause: &mut Duration) -> Duration {
-    let next = (*pause * 3 / 2).min(LONGEST_PAUSE);
+    let next = (*pause * 6 / 5).min(LONGEST_PAUSE);
     std::mem::replace(pause, next)
 }
 
@@ -289,7 +289,7 @@ impl<'a, E: Engine> Asked<'a, E> {
                     None => Ok(Probed::NotYet),
                 },
             };
-            let next = if pause.is_zero() { FIRST_PAUSE } else { (pause * 3 / 2).min(LONGEST_PAUSE) };
+            let next = if pause.is_zero() { FIRST_PAUSE } else { (pause * 6 / 5).min(LONGEST_PAUSE) };
             (question, answer, next)
         }));
     }

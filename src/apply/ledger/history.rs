@@ -294,6 +294,27 @@ impl Ledger {
         self.left_by(stack, State::RollbackFailed)
     }
 
+    /// The stacks that were ever deployed or adopted on this host, by name.
+    pub fn stacks(&self) -> Result<Vec<StackName>, LedgerError> {
+        let rows: Vec<String> = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT stack FROM stable UNION SELECT stack FROM deploys UNION SELECT stack FROM adopted ORDER BY 1",
+                )?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })?;
+        rows.into_iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, crate::model::name::NameError>>()
+            .map_err(|error| self.damaged(error.to_string()))
+    }
+
+    /// The deploy that left `stack` half done, held or because its way back has failed.
+    pub fn half_done(&self, stack: &StackName) -> Result<Option<DeployRecord>, LedgerError> {
+        Ok(self.held(stack)?.or(self.stuck(stack)?))
+    }
+
     /// The deploy that left `stack` half done, if that is how it ended.
     fn left_by(&self, stack: &StackName, ending: State) -> Result<Option<DeployRecord>, LedgerError> {
         // What failed in between left things as they were.

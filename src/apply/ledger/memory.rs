@@ -231,6 +231,25 @@ impl Ledger {
             .map_err(|what: String| self.damaged(what))
     }
 
+    /// Everything that must not be tried on `stack`, the latest first.
+    pub fn all_quarantined(&self, stack: &StackName) -> Result<Vec<Quarantined>, LedgerError> {
+        let rows: Vec<(String, i64, String, String)> = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT desired, since, why, deploy FROM quarantine WHERE stack = ?1 ORDER BY since DESC, desired",
+                )?
+                .query_map([stack.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect()
+        })?;
+        rows.into_iter()
+            .map(|(desired, since, why, deploy)| {
+                let deploy = deploy.parse().map_err(|error| format!("{error}"))?;
+                Ok(Quarantined { desired: DesiredDigest(desired), since: moment(since)?, why, deploy })
+            })
+            .collect::<Result<_, String>>()
+            .map_err(|what| self.damaged(what))
+    }
+
     /// Quarantines `desired` because of `deploy`, after it had committed: its watch failed.
     pub fn quarantine(&self, stack: &StackName, entry: &Quarantined) -> Result<(), LedgerError> {
         let Quarantined { desired, since, why, deploy } = entry;

@@ -266,5 +266,6 @@ pub(crate) fn desired(composed: Composed, lowered: Lowered, revision: Revision) 
         contents,
         hosts: composed.policy.hosts,
         prune: composed.policy.prune,
+        admission: composed.policy.admission,
     }
 }

@@ -116,7 +116,7 @@ fn policy(
     inherited: &EnvironmentPolicy,
     on_failure: Option<(Rollback, Span)>,
 ) -> Policy {
-    let EnvironmentPolicy { drift, rollback, watch, hosts: _, prune: _ } = inherited;
+    let EnvironmentPolicy { drift, rollback, watch, hosts: _, prune: _, admission: _ } = inherited;
     let watch = watch.filter(|time| !time.is_zero());
     let rollback = on_failure.map_or(*rollback, |(rollback, _)| rollback);
     let Some(own) = own else {

@@ -71,6 +71,8 @@ fn property(key: &str) -> Json {
             let duration = json!({"type": "string", "pattern": DURATION});
             said(duration, "For so long after a deploy a failure still rolls back; `0s` is none.")
         }
+        "windows" => said(windows(), "When something new may be deployed: freezes and maintenance windows."),
+        "approval" => said(json!({"enum": ["none", "required"]}), "Whether somebody must approve each plan."),
         "host" => {
             said(json!({"type": "string"}), "What this host is called, for `hosts` of environment.yaml.")
         }
@@ -95,6 +97,22 @@ fn property(key: &str) -> Json {
         // What has no schema of its own yet is left to the reading, which refuses what it doesn't know.
         _ => Json::Bool(true),
     }
+}
+
+fn windows() -> Json {
+    let text = json!({"type": "string"});
+    let mut window = closed(
+        keys::WINDOW.of,
+        vec![
+            ("kind", json!({"enum": ["freeze", "maintenance"]})),
+            ("cron", text.clone()),
+            ("duration", json!({"type": "string", "pattern": DURATION})),
+            ("timezone", text.clone()),
+            ("reason", text),
+        ],
+    );
+    window["required"] = json!(["kind", "cron", "duration"]);
+    list_of(&window)
 }
 
 fn variables() -> Json {

@@ -35,6 +35,7 @@ pub(super) fn desired_digest(
         contents,
         hosts: _,
         prune: _,
+        admission: _,
     } = desired;
     let mut digest = Sha256::new();
     digest.update(format!("{stack:?}{environment:?}{tiers:?}{networks:?}{volumes:?}"));

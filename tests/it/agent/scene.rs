@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel::agent::desk::Bell;
-use evenkeel::agent::{self, Audience, Follow, Happening, Trigger};
+use evenkeel::agent::board::Board;
+use evenkeel::agent::desk::{Bell, Desk, Stand};
+use evenkeel::agent::{self, Audience, Audiences, Follow, Happening, Trigger};
+use evenkeel::apply::clock::Clock;
+use evenkeel::apply::ledger::Ledger;
 use evenkeel::apply::machine::Machine;
 use evenkeel::apply::progress::{Event, Progress};
 use evenkeel::apply::{Host, Outcome};
@@ -15,8 +18,10 @@ use evenkeel::engine::sim::{Behaviour, Sim, SimImage};
 use evenkeel::model::live::Status;
 use evenkeel::model::name::{ContainerId, StackName};
 use git2::{Repository, RepositoryInitOptions, Signature};
+use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What the agent told.
@@ -67,6 +72,17 @@ pub fn manifest(web: &str) -> String {
 pub struct Scene {
     pub sim: Sim,
     pub folder: TempDir,
+    pub clock: Simulated,
+}
+
+/// The time of day that goes by the simulated clock: a Thursday at eight.
+#[derive(Clone, Copy)]
+pub struct Simulated(Instant);
+
+impl Clock for Simulated {
+    fn now(&self) -> Timestamp {
+        "2026-01-01T08:00:00Z".parse::<Timestamp>().unwrap() + self.0.elapsed()
+    }
 }
 
 impl Scene {
@@ -81,7 +97,7 @@ impl Scene {
             ..Behaviour::default()
         };
         sim.add_image(&"app:broken".parse().unwrap(), SimImage::of("app:broken").that(broken));
-        let scene = Self { sim, folder: tempfile::tempdir().unwrap() };
+        let scene = Self { sim, folder: tempfile::tempdir().unwrap(), clock: Simulated(Instant::now()) };
         let mut options = RepositoryInitOptions::new();
         options.bare(true).initial_head("main").external_template(false);
         Repository::init_opts(scene.repository(), &options).unwrap();
@@ -94,24 +110,30 @@ impl Scene {
 
     /// Commits the manifest on top of the branch. Returns the commit.
     pub fn commit(&self, manifest: &str) -> String {
-        commit(&self.repository(), manifest, None)
+        commit(&self.repository(), (manifest, "variables: {}\n"), None)
+    }
+
+    /// The same, with what the environment says.
+    pub fn commit_in(&self, environment: &str, manifest: &str) -> String {
+        commit(&self.repository(), (manifest, environment), None)
     }
 
     /// Makes the branch another one, whose newest commit has no parent but `parent`.
     pub fn rewrite(&self, manifest: &str, parent: &str) -> String {
-        commit(&self.repository(), manifest, Some(parent))
+        commit(&self.repository(), (manifest, "variables: {}\n"), Some(parent))
     }
 
     pub fn machine(&self) -> Machine<Sim> {
-        Machine::open(self.sim.clone(), &self.folder.path().join("state"), Host::Other).unwrap()
+        let machine =
+            Machine::open(self.sim.clone(), &self.folder.path().join("state"), Host::Other).unwrap();
+        machine.with_clock(Box::new(self.clock))
     }
 
     /// Runs an agent beside `body`, and stops it at the end.
     pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
         let machine = self.machine();
         let (ear, heard) = unbounded_channel();
-        let (ear, stop) = (Ear(ear), CancellationToken::new());
-        let mut watcher = Watcher { heard, stop: stop.clone(), last_trigger: Trigger::Startup };
+        let stop = CancellationToken::new();
         let follow = Follow {
             repository: self.repository(),
             branch: Some("main".to_owned()),
@@ -121,7 +143,13 @@ impl Scene {
             look: Duration::from_secs(300),
         };
         let bell = Bell::default();
-        let agent = agent::run(&machine, &follow, &ear, &bell, &stop);
+        let board = Arc::new(Board::new(&follow, Box::new(self.clock)));
+        let audience = Audiences(vec![Arc::clone(&board) as Arc<dyn Audience>, Arc::new(Ear(ear))]);
+        let ledger = Ledger::open(&self.folder.path().join("state/ledger.db")).unwrap();
+        let desk = Desk::new(ledger, Box::new(self.clock));
+        desk.follow(vec![Stand { board: Arc::clone(&board), bell: bell.clone() }]);
+        let mut watcher = Watcher { heard, stop: stop.clone(), desk, board, last_trigger: Trigger::Startup };
+        let agent = agent::run(&machine, &follow, &audience, &bell, &stop);
         let body = async {
             body(&mut watcher).await;
             stop.cancel();
@@ -142,7 +170,7 @@ impl Scene {
     }
 }
 
-fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
+fn commit(repository: &Path, (manifest, environment): (&str, &str), parent: Option<&str>) -> String {
     let git = Repository::open(repository).unwrap();
     let file = |text: &str| git.blob(text.as_bytes()).unwrap();
     let folder = |entries: &[(&str, git2::Oid, i32)]| {
@@ -154,7 +182,7 @@ fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
     };
     let (blob, tree) = (0o100_644, 0o040_000);
     let apps = folder(&[("web.yaml", file(manifest), blob)]);
-    let dev = folder(&[("environment.yaml", file("variables: {}\n"), blob)]);
+    let dev = folder(&[("environment.yaml", file(environment), blob)]);
     let root = folder(&[
         ("evenkeel.yaml", file("project: shop\ntiers: [apps]\n"), blob),
         ("manifests", folder(&[("apps", apps, tree)]), tree),
@@ -177,6 +205,8 @@ fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
 pub struct Watcher {
     heard: UnboundedReceiver<Heard>,
     pub stop: CancellationToken,
+    pub desk: Desk,
+    pub board: Arc<Board>,
     last_trigger: Trigger,
 }
 

@@ -30,6 +30,7 @@ use evenkeel::model::spec::{
 };
 use evenkeel::model::text::Text;
 use evenkeel::model::update::{RollbackConfig, UpdateConfig};
+use evenkeel::model::window::Admission;
 use evenkeel::plan::fields::DigestKey;
 use evenkeel::plan::normal;
 use evenkeel::plan::{Plan, plan};
@@ -333,5 +334,6 @@ pub fn stack_with(app_image: &str) -> Desired {
         contents: BTreeMap::from([(digest, content)]),
         hosts: Vec::new(),
         prune: Prune::default(),
+        admission: Admission::default(),
     }
 }

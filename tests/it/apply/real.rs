@@ -10,6 +10,7 @@ use evenkeel::model::desired::{Condition, Dependency, Desired, Gate, HttpProbe, 
 use evenkeel::model::name::StackName;
 use evenkeel::model::spec::{AddressPool, HealthTest, Healthcheck, NetworkSpec};
 use evenkeel::model::text::Text;
+use evenkeel::model::window::Admission;
 
 use super::bench::{Bench, service};
 use crate::common::docker::{Cleanup, docker};
@@ -60,6 +61,7 @@ fn stack_that(stack: &StackName, subnet: &str, more: &str) -> Desired {
         contents: BTreeMap::new(),
         hosts: Vec::new(),
         prune: Prune::default(),
+        admission: Admission::default(),
     }
 }
 

@@ -10,6 +10,7 @@ use evenkeel::model::spec::{
     PublishedPort, RestartPolicy, VolumeSpec,
 };
 use evenkeel::model::text::Text;
+use evenkeel::model::window::Admission;
 
 use super::dice::Dice;
 use crate::apply::bench::{image_ref, service, stack};
@@ -104,6 +105,7 @@ pub fn revision(seed: u64, number: u64, fate: Fate) -> Desired {
         contents: BTreeMap::new(),
         hosts: Vec::new(),
         prune: Prune::default(),
+        admission: Admission::default(),
     }
 }
 

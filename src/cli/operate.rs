@@ -1,0 +1,153 @@
+//! `sync`, `pause`, `resume`, `release`, `approve`: how an operator guides the agent of a host.
+//!
+//! Each is a record in the ledger of the host, which needs no agent; an agent that runs there is woken.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use jiff::{SignedDuration, Span};
+
+use super::args::{ApproveArgs, Global, OfStack, PauseArgs, ReleaseArgs, ResumeArgs, SyncArgs};
+use super::failure::{ExitStatus, Hint, hinted};
+use super::output::Output;
+use super::select;
+use crate::agent::desk::Desk;
+use crate::apply::clock::HostClock;
+use crate::manifest::MissingVariables;
+use crate::model::name::StackName;
+use crate::plan::PlanId;
+
+pub(super) async fn sync(global: &Global, args: &SyncArgs, output: Output) -> anyhow::Result<ExitStatus> {
+    let order = Order::open(global, &args.of, output).await?;
+    order.desk.sync(&order.stack, &order.actor)?;
+    order.ring("the repository and the host are looked at now", output).await
+}
+
+pub(super) async fn pause(global: &Global, args: &PauseArgs, output: Output) -> anyhow::Result<ExitStatus> {
+    let lasts = duration(&args.lasts)?;
+    let order = Order::open(global, &args.of, output).await?;
+    let until = order.desk.now().checked_add(lasts)?;
+    order.desk.pause(&order.stack, until, &args.reason, &order.actor)?;
+    order.ring(&format!("nothing is changed on {} until {until:.0}", order.stack), output).await
+}
+
+pub(super) async fn resume(global: &Global, args: &ResumeArgs, output: Output) -> anyhow::Result<ExitStatus> {
+    let order = Order::open(global, &args.of, output).await?;
+    let paused =
+        order.desk.ledger().orders(&order.stack)?.pause.is_some_and(|pause| pause.until > order.desk.now());
+    order.desk.resume(&order.stack, &order.actor)?;
+    let words = if paused { "is no longer paused" } else { "was not paused" };
+    order.ring(&format!("{} {words}", order.stack), output).await
+}
+
+pub(super) async fn release(
+    global: &Global,
+    args: &ReleaseArgs,
+    output: Output,
+) -> anyhow::Result<ExitStatus> {
+    let order = Order::open(global, &args.of, output).await?;
+    let released = order.desk.ledger().all_quarantined(&order.stack)?.len();
+    order.desk.release(&order.stack, &order.actor)?;
+    let words = match released {
+        0 => "nothing was quarantined".to_owned(),
+        1 => "what was quarantined may be tried again".to_owned(),
+        many => format!("{many} that were quarantined may be tried again"),
+    };
+    order.ring(&format!("{}: {words}", order.stack), output).await
+}
+
+pub(super) async fn approve(
+    global: &Global,
+    args: &ApproveArgs,
+    output: Output,
+) -> anyhow::Result<ExitStatus> {
+    let order = Order::open(global, &args.of, output).await?;
+    let plan = PlanId(args.plan.clone());
+    order.desk.approve(&order.stack, &plan, &order.actor)?;
+    order
+        .ring(
+            &format!("plan {plan} of {} may be carried out, as long as it is still the same", order.stack),
+            output,
+        )
+        .await
+}
+
+/// An order for one stack of this host.
+struct Order {
+    desk: Desk,
+    stack: StackName,
+    actor: String,
+}
+
+impl Order {
+    async fn open(global: &Global, of: &OfStack, output: Output) -> anyhow::Result<Self> {
+        let Some(ledger) = select::ledger_to_look(global)? else {
+            return Err(hinted(
+                anyhow!("nothing was ever deployed on this host with this state folder"),
+                "name the folder of the agent with `--state PATH`, or deploy first: `evenkeel apply`",
+            ));
+        };
+        let known = ledger.stacks()?;
+        let stack = match (&of.stack, known.as_slice()) {
+            (Some(name), _) => {
+                let name: StackName = name.parse()?;
+                if !known.contains(&name) {
+                    let names: Vec<_> = known.iter().map(ToString::to_string).collect();
+                    return Err(hinted(
+                        anyhow!("there is no stack `{name}` on this host"),
+                        format!("stacks here: {}", names.join(", ")),
+                    ));
+                }
+                name
+            }
+            (None, [only]) => only.clone(),
+            (None, _) => {
+                let silent = Output { quiet: true, ..output };
+                let resolved = select::resolved(global, MissingVariables::Placeholder, silent).await;
+                let names: Vec<_> = known.iter().map(ToString::to_string).collect();
+                let hint = format!("say which with `--stack NAME`: {}", names.join(", "));
+                resolved.hint(hint)?.desired.stack
+            }
+        };
+        let desk = Desk::new(ledger, Box::new(HostClock));
+        Ok(Self { desk, stack, actor: actor() })
+    }
+
+    /// Tells what was done. An agent reads the order at its next look.
+    async fn ring(&self, done: &str, output: Output) -> anyhow::Result<ExitStatus> {
+        output.say(done);
+        Ok(ExitStatus::Done)
+    }
+}
+
+/// Who asks: the user of the host.
+fn actor() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    user.unwrap_or_else(|_| "somebody on the host".to_owned())
+}
+
+/// A time as people write it: `2h`, `45m`, `1h30m`, `2 days`.
+fn duration(text: &str) -> anyhow::Result<Duration> {
+    let span: Span =
+        text.parse().map_err(|_| anyhow!("`{text}` is not a duration")).hint("as in `2h`, `45m`, `3d`")?;
+    let exact = SignedDuration::try_from(span)
+        .or_else(|_| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()))
+        .map_err(|_| anyhow!("`{text}` is not a duration"))
+        .hint("as in `2h`, `45m`, `3d`")?;
+    Ok(Duration::try_from(exact)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_read_as_people_write_it() {
+        for (text, seconds) in [("2h", 7200), ("45m", 2700), ("1h30m", 5400), ("3d", 259_200)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for text in ["", "soon", "-2h", "2"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}
