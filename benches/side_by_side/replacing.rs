@@ -12,6 +12,9 @@ use crate::client::{Client, free_port, wait_for};
 use crate::host::{Bare, Project};
 use crate::{Bench, ROUNDS, median, report};
 
+// Under load, a published port answers about a second later than its container runs, whoever starts that: engines before
+// 28 listen on the port before the container has its interface, and the host then asks for its address once a second.
+
 /// What a container was replaced with serves for so long before the client goes.
 const AFTER: Duration = Duration::from_millis(300);
 
@@ -19,7 +22,7 @@ const AFTER: Duration = Duration::from_millis(300);
 fn on_port(port: u16, variables: &str) -> String {
     format!(
         "  web:\n    image: {}\n    init: true\n    environment: {{{variables}}}\n    ports: [\"{port}:9090\"]\n    \
-         x-evenkeel: {{gate: {{stable_for: 0s}}}}\n",
+         x-evenkeel: {{gate: {{stable_for: 20ms}}}}\n",
         stand_in::IMAGE
     )
 }
@@ -55,6 +58,7 @@ pub fn outage(bench: &Bench) {
         let client = Client::of(port);
         std::thread::sleep(AFTER);
         replace(&project.file("two", &on_port(port, "VERSION: two")));
+        wait_for(port);
         std::thread::sleep(AFTER);
         client.end().outage()
     };
@@ -94,6 +98,7 @@ fn bare_outage(project: &Project<'_>) -> Duration {
         docker.stop_container(&old, Some(options)).await.unwrap();
         docker.start_container(&new, None).await.unwrap();
     });
+    wait_for(port);
     std::thread::sleep(AFTER);
     client.end().outage()
 }
@@ -109,6 +114,7 @@ pub fn rollback(bench: &Bench) {
         let bad = project.file("bad", &on_port(port, "STAND_IN_FAIL: start"));
         let output = project.command(&bad, &["apply", "--yes"]).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+        wait_for(port);
         std::thread::sleep(AFTER);
         let answers = client.end();
         let failed = project.host.runtime.block_on(failed_at(&project, since));
