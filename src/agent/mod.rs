@@ -26,7 +26,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::apply::Outcome;
 use crate::apply::ledger::orders::Pause;
@@ -57,6 +57,7 @@ mod soak;
 pub mod board;
 pub mod credential;
 pub mod desk;
+pub mod fleet;
 pub mod status;
 
 pub use trigger::Trigger;
@@ -67,7 +68,7 @@ use reconcile::Reconciler;
 use status::{HoldKind, Quarantined};
 
 /// What is followed.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Follow {
     /// The repository: bare, or with a work tree whose commits are followed.
     pub repository: PathBuf,
@@ -201,6 +202,20 @@ const QUIET: Duration = Duration::from_millis(50);
 /// ... and never for longer than this.
 const QUIET_MOST: Duration = Duration::from_millis(300);
 
+/// Ends every deploy that was cut off on this host, whatever stack it was of. Needs neither Git nor a registry. Comes once,
+/// before anybody is followed; what can't be ended now, the agent of its stack tries again.
+pub async fn recover<E: Engine>(machine: &Machine<E>, audience: &dyn Audience) {
+    let stacks = match machine.ledger().unfinished_stacks() {
+        Ok(stacks) => stacks,
+        Err(error) => return warn!(error = aim::chain(&error), "not known whether a deploy was cut off"),
+    };
+    for stack in stacks {
+        if let Err(error) = machine.recover_stack(&stack, aim::ACTOR, audience).await {
+            warn!(%stack, error = aim::chain(&error), "a deploy was cut off and is not at its end yet");
+        }
+    }
+}
+
 /// Keeps the stack as the branch says, until `stop` is cancelled.
 ///
 /// # Guarantees
@@ -221,7 +236,6 @@ pub async fn run<E: Engine>(
     let mut reconciler =
         Reconciler::new(machine, follow, audience, stop).with_ears(interest, Arc::clone(source_changed));
     info!(repository = %follow.repository.display(), environment = %follow.environment, "following");
-    reconciler.recover_all().await;
     let mut trigger = Trigger::Startup;
     loop {
         // The reason is for people: what is done follows from what is found.
@@ -255,7 +269,7 @@ pub async fn run<E: Engine>(
             | Trigger::Window => {}
         }
     }
-    info!("stopped");
+    debug!(environment = %follow.environment, "no longer followed");
 }
 
 /// Waits until no hint has come for a moment.

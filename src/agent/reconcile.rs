@@ -126,17 +126,6 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         }
     }
 
-    /// Ends every deploy that was cut off, whatever stack it was of. Needs neither Git nor a registry.
-    pub(super) async fn recover_all(&mut self) {
-        let stacks = match self.machine.ledger().unfinished_stacks() {
-            Ok(stacks) => stacks,
-            Err(error) => return warn!(error = aim::chain(&error), "not known whether a deploy was cut off"),
-        };
-        for stack in stacks {
-            self.recover(&stack).await;
-        }
-    }
-
     /// Ends a deploy of `stack` that was cut off, if there is one. Returns whether there is none any more: as long as
     /// there is, nothing else can be deployed.
     async fn recover(&mut self, stack: &StackName) -> bool {

@@ -1,6 +1,7 @@
 //! `run`: follows a branch until it is stopped.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -9,9 +10,10 @@ use super::args::{Global, RunArgs};
 use super::failure::{ExitStatus, hinted};
 use super::output::Output;
 use super::select::{self, Selection};
-use crate::agent::desk::Bell;
-use crate::agent::{self, Follow};
-use crate::apply::progress::Silent;
+use crate::agent::Follow;
+use crate::agent::desk::Desk;
+use crate::agent::fleet::Fleet;
+use crate::apply::clock::HostClock;
 use crate::manifest::{self, AgentFile};
 use crate::model::name::EnvironmentName;
 use crate::source::{Kind, Repository, SourceError};
@@ -25,12 +27,27 @@ pub(super) async fn run(global: &Global, args: &RunArgs, _: Output) -> anyhow::R
     let Asked { global, branch, poll } = asked(global, args)?;
     let of_repository = global.clone();
     let follow = tokio::task::spawn_blocking(move || followed(&of_repository, branch, poll)).await??;
-    let machine = select::machine(&global).await?;
+    let machine = Arc::new(select::machine(&global).await?);
     let stop = super::apply::stop_on_signal();
+    let ledger = select::ledger_to_look(&global)?.context("the ledger of this host is gone")?;
+    let desk = Arc::new(Desk::new(ledger, Box::new(HostClock)));
     // The log tells it all.
-    Box::pin(agent::run(&machine, &follow, &Silent, &Bell::default(), &stop)).await;
+    let mut fleet = Fleet::new(machine, desk, Box::new(|_, _| Vec::new())).await;
+    fleet.follow(vec![follow]).await;
+    loop {
+        tokio::select! {
+            // Cancel-safe: a cancelled token stays cancelled.
+            () = stop.cancelled() => break,
+            // Cancel-safe: dropping a sleep forgets only a time that is computed again.
+            () = tokio::time::sleep(CHECK) => fleet.revive().await,
+        }
+    }
+    fleet.end().await;
     Ok(ExitStatus::Done)
 }
+
+/// Time between two looks whether every agent is there.
+const CHECK: Duration = Duration::from_secs(10);
 
 /// What is asked of the agent, by options and by its file.
 struct Asked {

@@ -202,6 +202,7 @@ impl<E: Engine> Demo<'_, E> {
         let (ear, heard) = mpsc::unbounded_channel();
         let (ear, end) = (Ear(ear), CancellationToken::new());
         let bell = Bell::default();
+        agent::recover(&self.machine, &ear).await;
         let agent = agent::run(&self.machine, &follow, &ear, &bell, &end);
         let mut agent = std::pin::pin!(agent);
         let play = Play {

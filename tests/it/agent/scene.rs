@@ -149,6 +149,7 @@ impl Scene {
         let desk = Desk::new(ledger, Box::new(self.clock));
         desk.follow(vec![Stand { board: Arc::clone(&board), bell: bell.clone() }]);
         let mut watcher = Watcher { heard, stop: stop.clone(), desk, board, last_trigger: Trigger::Startup };
+        agent::recover(&machine, &audience).await;
         let agent = agent::run(&machine, &follow, &audience, &bell, &stop);
         let body = async {
             body(&mut watcher).await;

@@ -81,7 +81,7 @@ async fn dies(
 async fn a_deploy_may_be_killed_at_every_write() {
     let Some(scene) = Scene::new().await else { return };
     let mut version = 1;
-    walk("deploy", (2, 17), async |place| {
+    walk("deploy", scene.strides((2, 17)), async |place| {
         let before = scene.serving().await;
         version += 1;
         scene.write(version, Web::Good);
@@ -100,7 +100,7 @@ async fn a_deploy_may_be_killed_at_every_write() {
 async fn a_deploy_that_fails_may_be_killed_at_every_write() {
     let Some(scene) = Scene::new().await else { return };
     let (before, as_before) = (scene.serving().await, scene.stage.serving().await);
-    walk("failing deploy", (6, 17), async |place| {
+    walk("failing deploy", scene.strides((6, 17)), async |place| {
         scene.write(2, Web::Ends);
         let context = format!("failing deploy killed at {place}");
         let died = dies(&scene, ("apply --yes", place, 3), &before, &context).await;
@@ -120,7 +120,7 @@ async fn a_rollback_may_be_killed_at_every_write() {
     scene.write(2, Web::Good);
     scene.commit();
     scene.apply().ends_with(0);
-    walk("rollback", (8, 12), async |place| {
+    walk("rollback", scene.strides((8, 12)), async |place| {
         let before = scene.serving().await;
         let context = format!("rollback killed at {place}");
         let died = dies(&scene, ("rollback --yes", place, 0), &before, &context).await;
@@ -146,7 +146,7 @@ async fn a_rollback_may_be_killed_at_every_write() {
 async fn a_recovery_may_be_killed_at_every_write_too() {
     let Some(scene) = Scene::new().await else { return };
     let (before, as_before) = (scene.serving().await, scene.stage.serving().await);
-    walk("recovery", (5, 9), async |place| {
+    walk("recovery", scene.strides((5, 9)), async |place| {
         // Everything up to the commit is done, which never comes.
         scene.write(2, Web::Hangs);
         let deploy = scene.begin_with("apply --yes", DIE_AT, "0");

@@ -73,6 +73,13 @@ impl Scene {
         Some(scene)
     }
 
+    /// The first write to strike and the distance to the next, where no network is made anew: then a run makes about half
+    /// as many writes as `usual` is meant for.
+    pub fn strides(&self, usual: (usize, usize)) -> (usize, usize) {
+        let (first, distance) = usual;
+        if self.network_changes { usual } else { (first.div_ceil(2), distance.div_ceil(2)) }
+    }
+
     fn file(&self, path: &str, text: &str) {
         let path = self.stage.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -12,7 +12,7 @@ const STOP_AT: &str = "EVENKEEL_TEST_STOP_AT";
 async fn a_port_may_be_stolen_before_every_write() {
     let Some(scene) = Scene::new().await else { return };
     let (mut version, mut stolen, mut halts) = (1, Vec::new(), 0);
-    for place in writes((16, 1)).map(|number| number.to_string()) {
+    for place in writes(scene.strides((16, 1))).map(|number| number.to_string()) {
         let before = scene.serving().await;
         version += 1;
         scene.write(version, Web::Good);
