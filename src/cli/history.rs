@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::args::{Global, HistoryArgs};
@@ -40,15 +41,46 @@ pub(super) async fn history(
     Ok(ExitStatus::Done)
 }
 
+/// Deploys in a row that ended alike: the latest of them, how many they are, and when the first began.
+struct Alike<'a> {
+    latest: &'a DeployRecord,
+    times: usize,
+    first: Timestamp,
+}
+
+/// Puts together what was tried again and again and failed in the same way.
+fn alike(records: &[DeployRecord]) -> Vec<Alike<'_>> {
+    let mut all: Vec<Alike<'_>> = Vec::new();
+    for record in records {
+        match all.last_mut().filter(|last| is_again(last.latest, record)) {
+            Some(last) => (last.times, last.first) = (last.times + 1, record.began),
+            None => all.push(Alike { latest: record, times: 1, first: record.began }),
+        }
+    }
+    all
+}
+
+fn is_again(one: &DeployRecord, other: &DeployRecord) -> bool {
+    let key = |record: &DeployRecord| {
+        let DeployRecord { desired, trigger, actor, state, failure, .. } = record;
+        (desired.clone(), trigger.clone(), actor.clone(), *state, failure.clone())
+    };
+    one.failure.is_some() && key(one) == key(other)
+}
+
 /// One line for each deploy, and below it why it failed, if it did.
 fn to_text(records: &[DeployRecord]) -> String {
-    let rows: Vec<Vec<String>> = records.iter().map(row).collect();
+    let records = alike(records);
+    let rows: Vec<Vec<String>> = records.iter().map(|alike| row(alike.latest)).collect();
     let table = table(&["WHEN", "REVISION", "TRIGGER", "OUTCOME", "TOOK", "CHANGES"], &rows);
     let mut lines = table.lines();
     let mut text = format!("{}\n", lines.next().unwrap_or_default());
-    for (line, record) in lines.zip(records) {
+    for (line, Alike { latest, times, first }) in lines.zip(records) {
         let _ = writeln!(text, "{line}");
-        for why in record.failure.iter().flat_map(|failure| failure.lines()) {
+        if times > 1 {
+            let _ = writeln!(text, "  the same {times} times since {}", moment(first));
+        }
+        for why in latest.failure.iter().flat_map(|failure| failure.lines()) {
             let _ = writeln!(text, "  {why}");
         }
     }
@@ -141,6 +173,8 @@ pub(super) fn went_well(record: &DeployRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::desired::Revision;
+    use crate::plan::{DesiredDigest, PlanId};
 
     fn change(kind: &str, name: &str, operation: &str) -> ChangeLine {
         ChangeLine {
@@ -149,6 +183,37 @@ mod tests {
             operation: operation.to_owned(),
             why: String::new(),
         }
+    }
+
+    fn failed(began: &str, failure: Option<&str>) -> DeployRecord {
+        DeployRecord {
+            id: "d1".parse().unwrap(),
+            revision: Revision::Files,
+            desired: DesiredDigest("d".to_owned()),
+            plan: PlanId("p".to_owned()),
+            trigger: "push".to_owned(),
+            actor: "evenkeel run".to_owned(),
+            began: began.parse().unwrap(),
+            ended: None,
+            state: State::RolledBack,
+            failure: failure.map(str::to_owned),
+            changes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_one_line() {
+        let records = [
+            failed("2026-01-01T08:03:00Z", Some("out of memory")),
+            failed("2026-01-01T08:02:00Z", Some("no such image")),
+            failed("2026-01-01T08:01:00Z", Some("no such image")),
+            failed("2026-01-01T08:00:00Z", Some("no such image")),
+        ];
+        let text = to_text(&records);
+        assert_eq!(text.matches("no such image").count(), 1, "{text}");
+        assert!(text.contains("the same 3 times since"), "{text}");
+        let well = [failed("2026-01-01T08:01:00Z", None), failed("2026-01-01T08:00:00Z", None)];
+        assert_eq!(alike(&well).len(), 2, "deploys that brought something are told one by one");
     }
 
     #[test]

@@ -12,14 +12,18 @@ use super::look::{Compared, Look, look};
 use super::output::Output;
 use super::words::{ago, count, moment, table};
 use super::{history, outcome, stuck};
+use crate::agent::board::health;
+use crate::agent::status::Health as OfStack;
 use crate::apply::ledger::history::DeployRecord;
 use crate::apply::ledger::memory::{Quarantined, Stable};
+use crate::apply::ledger::orders::Pause;
 use crate::apply::machine::Machine;
 use crate::apply::machine::stuck::Stuck;
 use crate::engine::docker::Docker;
 use crate::model::desired::Desired;
 use crate::model::live::{Health, Live, LiveContainer, Status};
 use crate::model::name::{ContainerId, Instance};
+use crate::model::window::Verdict;
 
 /// Deploys that are looked through for what is quarantined.
 const DEPLOYS_LOOKED_AT: u32 = 50;
@@ -57,6 +61,10 @@ struct Report {
     stuck: Option<Stuck>,
     /// Until when the last deploy is watched.
     watched: Option<Timestamp>,
+    health: (OfStack, Option<String>),
+    paused: Option<Pause>,
+    /// What the environment's windows say, where it has any.
+    window: Option<Verdict>,
     quarantined: Vec<(DeployRecord, Quarantined)>,
     /// How many changes a plan would have and how many it only reports, or why there is none.
     sync: Result<(usize, usize), String>,
@@ -78,6 +86,7 @@ fn report(look: &Look, alarm: Option<Stuck>) -> anyhow::Result<Report> {
     let serving: BTreeMap<&Instance, &ContainerId> =
         current.iter().map(|(instance, (container, _))| (instance, container)).collect();
     let (rows, kept) = rows(desired, live, &serving);
+    let now = machine.now();
     Ok(Report {
         stack: stack.to_string(),
         stable: ledger.last_stable(stack)?,
@@ -85,6 +94,9 @@ fn report(look: &Look, alarm: Option<Stuck>) -> anyhow::Result<Report> {
         last: records.into_iter().next(),
         held: ledger.held(stack)?,
         stuck: alarm,
+        health: health(desired, live),
+        paused: ledger.orders(stack)?.pause.filter(|pause| pause.until > now),
+        window: (!desired.admission.windows.is_empty()).then(|| desired.admission.verdict(now)),
         watched: ledger.open_watch(stack)?.and_then(|open| open.until()),
         sync,
         rows,
@@ -188,6 +200,15 @@ impl Report {
             let when = ago(last.began, now);
             line("last deploy", format!("{} {} {when}, by `{}`{why}", last.revision, last.state, last.actor));
         }
+        if let (state, Some(why)) = &self.health {
+            line("health", format!("{state}: {why}"));
+        }
+        if let Some(Pause { until, reason, by, since: _ }) = &self.paused {
+            line("paused", format!("until {} by {by}: {reason}; `evenkeel resume` ends it", moment(*until)));
+        }
+        if let Some(window) = &self.window {
+            line("window", window.to_string());
+        }
         if let Some(held) = &self.held {
             let what = format!("{} is half done since {}", held.revision, moment(held.began));
             line("held", format!("{what}: push a fix, or go back: `evenkeel rollback`"));
@@ -232,7 +253,8 @@ impl Report {
     }
 
     fn to_json(&self) -> Value {
-        let Self { stack, stable, last, held, stuck, watched, quarantined, sync, rows, kept } = self;
+        let Self { stack, stable, last, held, stuck, watched, quarantined, sync, rows, kept, .. } = self;
+        let Self { health: (health, unwell), paused, window, .. } = self;
         json!({
             "stack": stack,
             "applied": stable.as_ref().map(|Stable { revision, desired, since }| json!({
@@ -244,6 +266,15 @@ impl Report {
             "last_deploy": last.as_ref().map(history::to_json),
             "held": held.as_ref().map(history::to_json),
             "stuck": stuck.as_ref().map(stuck::to_json),
+            "health": health,
+            "health_reason": unwell,
+            "paused": paused.as_ref().map(|pause| json!({
+                "until": pause.until.to_string(),
+                "reason": pause.reason,
+                "by": pause.by,
+                "since": pause.since.to_string(),
+            })),
+            "window": window.as_ref().map(ToString::to_string),
             "watched_until": watched.map(|until| until.to_string()),
             "changes": sync.as_ref().ok().map(|(changes, _)| changes),
             "reported": sync.as_ref().ok().map(|(_, reported)| reported),
