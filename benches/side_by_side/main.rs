@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo bench --bench side_by_side                      # everything, with 20 services
-//! cargo bench --bench side_by_side -- apply outage      # some of: apply, nothing, changed, health, outage, rollback, drift
+//! cargo bench --bench side_by_side -- apply outage      # some of: apply, nothing, changed, health, outage, rollback, drift, rest
 //! EVENKEEL_BENCH_SERVICES=100 cargo bench --bench side_by_side      # the size that the budgets speak of
 //! EVENKEEL_BENCH_COMPOSE=/path/to/docker-compose cargo bench --bench side_by_side
 //! ```
@@ -26,6 +26,7 @@ use host::Host;
 mod client;
 mod host;
 mod replacing;
+mod rest;
 mod sizes;
 
 const ROUNDS: usize = 3;
@@ -33,7 +34,7 @@ const ROUNDS: usize = 3;
 /// A measure, by the name that selects it.
 type Measure = (&'static str, fn(&Bench));
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
     ("apply", sizes::first_apply),
     ("nothing", sizes::nothing_to_do),
     ("changed", sizes::changed),
@@ -41,6 +42,7 @@ const MEASURES: [Measure; 7] = [
     ("outage", replacing::outage),
     ("rollback", replacing::rollback),
     ("drift", replacing::drift),
+    ("rest", rest::at_rest),
 ];
 
 fn main() {

@@ -171,15 +171,17 @@ async fn events(project: &Project<'_>, since: SystemTime, what: &str) -> Vec<Eve
 
 pub fn drift(bench: &Bench) {
     let project = bench.host.project();
-    let mut agent = agent(&project);
+    let image = stand_in::IMAGE;
+    let web = format!("  web:\n    image: {image}\n    x-evenkeel: {{gate: {{stable_for: 0s}}}}\n");
+    let mut agent = agent(&project, &web);
     let docker = &project.host.docker;
     let mut ours = Vec::new();
     for _ in 0..ROUNDS {
-        let old = running(&project);
+        let old = one_running(&project);
         let options = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
         project.host.runtime.block_on(docker.remove_container(&old, Some(options))).unwrap();
         let start = Instant::now();
-        running(&project);
+        one_running(&project);
         ours.push(start.elapsed());
     }
     agent.kill().unwrap();
@@ -193,7 +195,7 @@ pub fn drift(bench: &Bench) {
             let id = project.bare_create("web", Bare::default()).await;
             bench.host.docker.start_container(&id, None).await.unwrap();
         });
-        running(&project);
+        one_running(&project);
         start.elapsed()
     });
     let mut bare: Vec<Duration> = bare.collect();
@@ -207,10 +209,10 @@ pub fn drift(bench: &Bench) {
 }
 
 /// The one container of the project, when it runs.
-fn running(project: &Project<'_>) -> String {
+fn one_running(project: &Project<'_>) -> String {
     let start = Instant::now();
     loop {
-        if let Some(id) = project.host.runtime.block_on(project.containers(false)).pop() {
+        if let Some(id) = running(project).pop() {
             return id;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "nothing runs");
@@ -218,8 +220,13 @@ fn running(project: &Project<'_>) -> String {
     }
 }
 
-/// An agent that follows a repository with one service.
-fn agent(project: &Project<'_>) -> Child {
+/// The containers of the project that run.
+pub fn running(project: &Project<'_>) -> Vec<String> {
+    project.host.runtime.block_on(project.containers(false))
+}
+
+/// An agent that follows a repository with these services.
+pub fn agent(project: &Project<'_>, services: &str) -> Child {
     let repository = project.folder.join("repository");
     let write = |path: &str, text: String| {
         let path = repository.join(path);
@@ -228,11 +235,7 @@ fn agent(project: &Project<'_>) -> Child {
     };
     write("evenkeel.yaml", "project: bench\ntiers: [apps]\n".to_owned());
     write("environments/dev/environment.yaml", format!("stack: {}\n", project.name));
-    let image = stand_in::IMAGE;
-    write(
-        "manifests/apps/web.yaml",
-        format!("services:\n  web:\n    image: {image}\n    x-evenkeel: {{gate: {{stable_for: 0s}}}}\n"),
-    );
+    write("manifests/apps/web.yaml", format!("services:\n{services}"));
     let git = git2::Repository::init(&repository).unwrap();
     let mut index = git.index().unwrap();
     index.add_all(["*"], git2::IndexAddOption::DEFAULT, None).unwrap();

@@ -128,7 +128,10 @@ fn note(state: &mut StackState, happening: Happening<'_>, now: Timestamp) {
     match happening {
         Happening::Woken(_) => {
             state.looked = Some(now);
-            state.operation.set(Operation::Looking, None, now);
+            // What waits to be tried again waits on, until it was done.
+            if !matches!(state.operation.state, Operation::Waiting { .. }) {
+                state.operation.set(Operation::Looking, None, now);
+            }
         }
         Happening::Asked { result: Ok(()), .. } => {
             state.fetched = Some(now);
@@ -157,7 +160,12 @@ fn note(state: &mut StackState, happening: Happening<'_>, now: Timestamp) {
             state.operation.set(Operation::Waiting { reason: why.to_owned(), until }, None, now);
             state.sync.set(Sync::Unknown, Some(why.to_owned()), now);
         }
-        Happening::Recovers => state.state(Statement::Stalled, false, None, now),
+        Happening::Recovers => {
+            state.state(Statement::Stalled, false, None, now);
+            if matches!(state.operation.state, Operation::Waiting { .. }) {
+                state.operation.set(Operation::Looking, None, now);
+            }
+        }
         Happening::WatchPassed(_) => state.revisions.stable = state.revisions.applied.clone(),
         Happening::Paused(pause) => {
             state.paused = pause.map(|pause| Paused {

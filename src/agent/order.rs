@@ -27,6 +27,17 @@ const ROLLBACK: &str = "rollback";
 const DEPLOYS_LOOKED_AT: u32 = 50;
 
 impl<E: Engine> Reconciler<'_, E> {
+    /// Whether operators have asked for something since the last look: somebody may have written it into the ledger where
+    /// nobody could ring.
+    pub(super) fn is_ordered(&mut self) -> bool {
+        let Some(stack) = &self.stack else { return false };
+        // What can't be read now is read by the look that needs it.
+        let Ok(orders) = self.machine.ledger().orders(stack) else { return false };
+        let is_news = orders != self.orders;
+        self.orders = orders;
+        is_news
+    }
+
     /// The pause of `stack` that lasts now.
     pub(super) fn pause(&self, stack: &StackName) -> Result<Option<Pause>, Trouble> {
         let orders = self.machine.ledger().orders(stack).map_err(|error| Trouble::of(&error))?;

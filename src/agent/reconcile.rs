@@ -16,6 +16,7 @@ use super::said::{Said, Topic};
 use super::schedule::{self, Attempts, Due, Wakeup};
 use super::status::HoldKind;
 use super::{Audience, Follow, Happening, Hold, Trigger};
+use crate::apply::ledger::orders::Orders;
 use crate::apply::machine::Machine;
 use crate::apply::registry::Registries;
 use crate::engine::Engine;
@@ -44,7 +45,7 @@ pub(super) struct Reconciler<'a, E> {
     is_readable: bool,
     pub(super) head: Option<Head>,
     /// The stack, as the branch named it last.
-    stack: Option<StackName>,
+    pub(super) stack: Option<StackName>,
     /// The manifests of what was deployed last, by its commit.
     pub(super) stable: Option<(String, Arc<Desired>)>,
     attempts: [Attempts; 2],
@@ -53,6 +54,8 @@ pub(super) struct Reconciler<'a, E> {
     pub(super) registries: Registries,
     /// When a pause ends, or a window begins or ends.
     pub(super) opens_at: Option<Instant>,
+    /// What operators had asked for at the last look.
+    pub(super) orders: Orders,
     /// What woke it for this look.
     pub(super) trigger: Trigger,
     poll: Instant,
@@ -99,6 +102,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             contests: Contests::default(),
             registries: Registries::Ask,
             opens_at: None,
+            orders: Orders::default(),
             trigger: Trigger::Startup,
             poll: now,
             look: now,
@@ -166,7 +170,8 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         self.attempts.iter_mut().for_each(|attempts| attempts.is_due(now));
         let is_new = self.read_branch(trigger).await;
         self.poll = Instant::now() + schedule::spread(self.follow.poll, schedule::luck());
-        if !is_new && !trigger.asks_host() || self.stop.is_cancelled() {
+        let is_asked = trigger.asks_host() || self.is_ordered();
+        if !is_new && !is_asked || self.stop.is_cancelled() {
             return;
         }
         self.registries = match trigger {
@@ -260,12 +265,22 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         }
     }
 
+    /// Notes the stack that the branch names, if it does. Where that can't be recorded, only the command line has to be told
+    /// which stack is meant.
+    fn follows(&mut self, stack: Option<StackName>) {
+        let Some(stack) = stack.filter(|stack| self.stack.as_ref() != Some(stack)) else { return };
+        if let Err(error) = self.machine.ledger().note_followed(&stack, aim::ACTOR, self.machine.now()) {
+            warn!(%stack, error = aim::chain(&error), "not recorded that this stack is followed");
+        }
+        self.stack = Some(stack);
+    }
+
     fn take(&mut self, reading: Reading) -> bool {
         let Reading { commit, manifests, stack } = reading;
         let Some(manifests) = manifests else { return false };
         info!(commit = short(&commit.id), summary = commit.summary, author = commit.author, "new commit");
         self.audience.happens(Happening::Commit(&commit));
-        self.stack = stack.or(self.stack.take());
+        self.follows(stack);
         let desired = match manifests {
             Ok((desired, warnings)) => {
                 for warning in warnings {

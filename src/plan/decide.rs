@@ -252,6 +252,9 @@ impl<'a> Decision<'a> {
         let applied = on_record.map(|(_, fields)| fields);
         let seen = peers::as_declared((container, &container.name), &self.spec, &self.peers);
         let mut differences = diff::differences(self.sought(), &seen, applied, live, host);
+        if on_record.is_none() && !last.current.is_empty() {
+            differences.extend(self.left_from_before(&seen, last, live, host));
+        }
         peers::explain(&mut differences, container, &self.spec, (serving, live));
         peers::restarted(&mut differences, container, self.service, serving);
         let mut policy = drift::policy(&self.service.drift, applied);

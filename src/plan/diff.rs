@@ -153,6 +153,11 @@ impl Sides<'_> {
 /// Fields of which the rest of the path names a value of somebody's choice.
 const NAMED: [&str; 3] = ["environment.", "labels.", "logging.options."];
 
+/// A value that no manifest said, hidden if it looks secret.
+pub(super) fn discreet(path: &FieldPath, value: &FieldValue, key: &DigestKey) -> FieldValue {
+    if looks_secret(path, value) { value.clone().hidden(key) } else { value.clone() }
+}
+
 /// Whether a value looks secret, by its name or by the words of a command.
 fn looks_secret(path: &FieldPath, value: &FieldValue) -> bool {
     match (NAMED.iter().find_map(|group| path.as_str().strip_prefix(group)), value) {

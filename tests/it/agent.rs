@@ -20,6 +20,7 @@ mod orders;
 mod process;
 mod scene;
 mod stuck;
+mod three;
 mod watch;
 
 fn container(service: &str) -> ContainerName {
@@ -391,7 +392,7 @@ async fn the_removal_of_most_services_waits_for_consent() {
             agent.deployed(&first).await;
             scene.commit(&services(1));
             let why = agent.held().await;
-            assert!(why.contains("evenkeel apply --accept"), "{why}");
+            assert!(why.contains("evenkeel approve"), "{why}");
             assert_eq!(scene.running().await.len(), 8);
             agent.stays_calm(2).await;
         })

@@ -10,6 +10,7 @@ mod networks;
 mod onward;
 mod images;
 mod restarts;
+mod returning;
 mod strategies;
 mod sweep;
 mod tasks;

@@ -294,12 +294,13 @@ impl Ledger {
         self.left_by(stack, State::RollbackFailed)
     }
 
-    /// The stacks that were ever deployed or adopted on this host, by name.
+    /// The stacks that are followed, or were ever deployed or adopted on this host, by name.
     pub fn stacks(&self) -> Result<Vec<StackName>, LedgerError> {
         let rows: Vec<String> = self.read(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT stack FROM stable UNION SELECT stack FROM deploys UNION SELECT stack FROM adopted ORDER BY 1",
+                    "SELECT stack FROM stable UNION SELECT stack FROM deploys UNION SELECT stack FROM adopted
+                     UNION SELECT stack FROM orders ORDER BY 1",
                 )?
                 .query_map([], |row| row.get(0))?
                 .collect()

@@ -84,6 +84,8 @@ pub struct AuditEntry {
 const PAUSE: &str = "pause";
 const RETURN: &str = "return";
 const APPROVAL: &str = "approval";
+/// No order, but that an agent would take one.
+const FOLLOWED: &str = "followed";
 
 #[derive(Serialize, serde::Deserialize)]
 struct PauseValue {
@@ -135,6 +137,11 @@ impl Ledger {
             })
             .transpose()
             .map_err(|what: String| self.damaged(what))
+    }
+
+    /// Records that an agent follows `stack`, so that orders can be given before anything is deployed.
+    pub fn note_followed(&self, stack: &StackName, by: &str, now: Timestamp) -> Result<(), LedgerError> {
+        self.write(Write::Order, |transaction| put(transaction, (stack, FOLLOWED), &true, (by, now)))
     }
 
     /// Records a pause in place of the one before.

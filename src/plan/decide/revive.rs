@@ -1,9 +1,10 @@
 //! Which retired container serves again instead of a new one.
 
-use super::super::fields::{FieldPath, Fields};
+use super::super::change::{Cause, FieldChange};
+use super::super::fields::{FieldPath, FieldValue, Fields};
 use super::super::images::Images;
 use super::super::normal::Host;
-use super::super::{diff, normal, peers};
+use super::super::{LastApplied, diff, normal, peers};
 use super::Decision;
 use crate::model::live::{Live, LiveContainer, Status};
 
@@ -37,6 +38,44 @@ impl<'a> Decision<'a> {
                     && Images::are_on_record(&parked)
             })
             .max_by(|a, b| a.state.started_at.cmp(&b.state.started_at))
+    }
+}
+
+impl Decision<'_> {
+    /// What a stopped container has that nobody declares, where nothing is on record of it, though the ledger knows the
+    /// stack: its service was in no manifest for a while, and what it was declared with then may be another thing than now.
+    /// What the daemon has given to those that are on record is the daemon's.
+    pub(super) fn left_from_before(
+        &self,
+        container: &LiveContainer,
+        last: &LastApplied,
+        live: &Live,
+        host: Host<'_>,
+    ) -> Vec<FieldChange> {
+        if !matches!(container.state.status, Status::Exited { .. }) {
+            return Vec::new();
+        }
+        let on_record =
+            last.current.values().filter_map(|(id, fields)| Some((live.containers.get(id)?, fields)));
+        let by_daemon: Vec<(FieldPath, FieldValue)> = on_record
+            .flat_map(|(other, fields)| {
+                let filled_in = perhaps_filled_in(other, live, host);
+                let undeclared = filled_in.iter().filter(|(path, _)| fields.get(path).is_none());
+                undeclared.map(|(path, value)| (path.clone(), value.clone())).collect::<Vec<_>>()
+            })
+            .collect();
+        let undeclared = perhaps_filled_in(container, live, host);
+        let suspect = undeclared.iter().filter(|(path, value)| {
+            self.fields.get(path).is_none() && !by_daemon.contains(&((*path).clone(), (*value).clone()))
+        });
+        let change = |(path, value): (&FieldPath, &FieldValue)| FieldChange {
+            path: path.clone(),
+            before: Some(diff::discreet(path, value, host.key)),
+            after: None,
+            cause: Cause::Git,
+            diff: None,
+        };
+        suspect.map(change).collect()
     }
 }
 

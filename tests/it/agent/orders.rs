@@ -1,8 +1,9 @@
 //! What operators ask of the agent, and what an environment asks of them.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use evenkeel::agent::status::{HoldKind, Operation, StackState, Sync};
+use evenkeel::agent::status::{HoldKind, Operation, StackState, Statement, Sync};
 use evenkeel::apply::Outcome;
 use evenkeel::engine::Engine;
 use evenkeel::plan::PlanId;
@@ -247,6 +248,34 @@ async fn the_board_tells_what_is_known() {
             assert_eq!(json["health"]["state"], "healthy");
             assert_eq!(json["conditions"]["applied"]["holds"], true);
             assert_eq!(json["conditions"]["admitted"]["holds"], true);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_disk_is_full_it_only_looks_and_says_so() {
+    let scene = Scene::new();
+    let first = scene.commit(&manifest("app:1"));
+    scene
+        .play(async |agent| {
+            agent.deployed(&first).await;
+            scene.is_full.store(true, Ordering::Relaxed);
+            scene.sim.forget_calls();
+            let second = scene.commit(&manifest("app:2"));
+            let state =
+                until(agent, |state| matches!(state.operation.state, Operation::Waiting { .. })).await;
+            let Operation::Waiting { reason, until: Some(again) } = state.operation.state else { panic!() };
+            assert!(reason.contains("disk is full; make room there"), "{reason}");
+            assert!(again > agent.desk.now(), "it is tried again");
+            assert!(state.conditions[&Statement::Stalled].holds);
+            assert_eq!(scene.sim.writing_calls(), [], "nothing that isn't on record is done");
+            scene.is_full.store(false, Ordering::Relaxed);
+            while !matches!(agent.ended().await, (commit, Outcome::Applied(_)) if commit == second) {}
+            assert!(
+                !until(agent, |state| state.operation.state == Operation::Idle).await.conditions
+                    [&Statement::Stalled]
+                    .holds
+            );
         })
         .await;
 }

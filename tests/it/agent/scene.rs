@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use evenkeel::agent::board::Board;
@@ -10,6 +11,7 @@ use evenkeel::agent::desk::{Bell, Desk, Stand};
 use evenkeel::agent::{self, Audience, Audiences, Follow, Happening, Trigger};
 use evenkeel::apply::clock::Clock;
 use evenkeel::apply::ledger::Ledger;
+use evenkeel::apply::ledger::writes::Fault;
 use evenkeel::apply::machine::Machine;
 use evenkeel::apply::progress::{Event, Progress};
 use evenkeel::apply::{Host, Outcome};
@@ -73,6 +75,8 @@ pub struct Scene {
     pub sim: Sim,
     pub folder: TempDir,
     pub clock: Simulated,
+    /// Whether the disk of the state folder is full.
+    pub is_full: Arc<AtomicBool>,
 }
 
 /// The time of day that goes by the simulated clock: a Thursday at eight.
@@ -97,7 +101,12 @@ impl Scene {
             ..Behaviour::default()
         };
         sim.add_image(&"app:broken".parse().unwrap(), SimImage::of("app:broken").that(broken));
-        let scene = Self { sim, folder: tempfile::tempdir().unwrap(), clock: Simulated(Instant::now()) };
+        let scene = Self {
+            sim,
+            folder: tempfile::tempdir().unwrap(),
+            clock: Simulated(Instant::now()),
+            is_full: Arc::default(),
+        };
         let mut options = RepositoryInitOptions::new();
         options.bare(true).initial_head("main").external_template(false);
         Repository::init_opts(scene.repository(), &options).unwrap();
@@ -132,6 +141,9 @@ impl Scene {
     /// Runs an agent beside `body`, and stops it at the end.
     pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
         let machine = self.machine();
+        let is_full = Arc::clone(&self.is_full);
+        let fault = move |_| if is_full.load(Ordering::Relaxed) { Fault::Full } else { Fault::None };
+        machine.ledger().on_write(Box::new(fault));
         let (ear, heard) = unbounded_channel();
         let stop = CancellationToken::new();
         let follow = Follow {
@@ -280,8 +292,9 @@ pub fn fail_first(
     verb: evenkeel::engine::sim::Verb,
     most: usize,
 ) -> Arc<std::sync::atomic::AtomicUsize> {
+    use std::sync::atomic::AtomicUsize;
+
     use evenkeel::engine::sim::Fault;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
     sim.on_call(Box::new(move |call| {
