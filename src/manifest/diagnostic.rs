@@ -117,6 +117,12 @@ impl Diagnostic {
         }
     }
 
+    /// Takes out the lines of files, for files whose text may hold secrets.
+    fn conceal(&mut self) {
+        let places = self.related.iter_mut().map(|related| &mut related.place);
+        places.chain([&mut self.place]).for_each(|place| place.source = None);
+    }
+
     /// The text for people, with a snippet of the file, without a line end after it.
     pub fn render(&self, colour: bool) -> String {
         let level = match self.severity {
@@ -193,6 +199,13 @@ impl Report {
         for diagnostic in &mut self.diagnostics {
             diagnostic.see_from(folder);
         }
+        self
+    }
+
+    /// The same report without any line of a file.
+    #[must_use]
+    pub(crate) fn concealed(mut self) -> Self {
+        self.diagnostics.iter_mut().for_each(Diagnostic::conceal);
         self
     }
 

@@ -47,3 +47,54 @@ pub(super) fn credential(problems: &mut Problems, node: &Node) -> Option<Credent
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::keys::Keys;
+    use crate::manifest::project;
+    use crate::model::tree::RepoPath;
+
+    const KEYS: Keys = Keys { of: "a test", known: &["token"], later: &[] };
+
+    fn read(value: &str) -> Result<Credential, String> {
+        let mut problems = Problems::default();
+        let path = RepoPath::root().join("agent.yaml").unwrap();
+        let text = format!("token: {value}\n").into_bytes();
+        let root = project::scanned(&mut problems, &path, text, &KEYS).unwrap();
+        let found = credential(&mut problems, root.as_map().unwrap().get("token").unwrap());
+        match problems.finish() {
+            Ok(_) => Ok(found.unwrap()),
+            Err(report) => Err(report.render(false)),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_in_a_file_or_given_by_systemd() {
+        assert_eq!(
+            read("{file: /etc/evenkeel/token}"),
+            Ok(Credential::File("/etc/evenkeel/token".to_owned()))
+        );
+        assert_eq!(read("{systemd: forge-token}"), Ok(Credential::Systemd("forge-token".to_owned())));
+    }
+
+    #[test]
+    fn whatever_else_it_is_said_to_be_is_refused_with_what_to_say() {
+        for (value, code, words) in [
+            ("hunter2", "inline-secret", "{file: /etc/evenkeel/token}"),
+            ("\"hunter2\"", "inline-secret", "{systemd: NAME}"),
+            ("[hunter2]", "wrong-type", "a mapping is wanted here"),
+            ("{}", "missing-key", "{file: /etc/evenkeel/token}"),
+            ("{file: /a, systemd: b}", "missing-key", "where the secret is"),
+            ("{env: TOKEN}", "unknown-key", "`env`"),
+            ("{value: abc}", "unknown-key", "`value`"),
+            ("{file: token}", "relative-path", "begin at `/`"),
+            ("{systemd: ../token}", "bad-name", "a file's name"),
+            ("{systemd: ..}", "bad-name", "a file's name"),
+            ("{systemd: \"\"}", "bad-name", "a file's name"),
+        ] {
+            let told = read(value).unwrap_err();
+            assert!(told.contains(code) && told.contains(words), "{value}: {told}");
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! `agent.yaml`: what an agent follows, as its host says it. It lies on the host and never in a repository.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::manifest::diagnostic::Report;
 use crate::manifest::keys;
@@ -9,16 +8,19 @@ use crate::manifest::node::{Map, Node, Value};
 use crate::manifest::problem::{Problem, Problems};
 use crate::manifest::project;
 use crate::manifest::read;
-use crate::model::name::EnvironmentName;
 use crate::model::place::HostSelector;
 use crate::model::tree::RepoPath;
 
+// One module for each section of the file.
 mod credential;
+mod follow;
 
+mod changes;
+mod several;
+
+pub use changes::AgentChanges;
 pub use credential::Credential;
-
-/// The longest time between two looks at a repository.
-const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub use follow::Followed;
 
 /// What `agent.yaml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,32 +33,29 @@ pub struct AgentFile {
     pub docker: Option<String>,
     /// The folder for the ledger and laid down files, an absolute path.
     pub state: Option<String>,
-    /// What is followed.
-    pub follow: Followed,
+    /// What is followed: at least one, and no stack twice.
+    pub follow: Vec<Followed>,
 }
 
-/// An environment of a repository that an agent follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Followed {
-    /// Where the repository is, an absolute path.
-    pub repository: String,
-    /// The environment; absent where the repository has only one.
-    pub environment: Option<EnvironmentName>,
-    /// The branch; absent for the repository's `HEAD`.
-    pub branch: Option<String>,
-    /// Time between two looks where no event told before.
-    pub poll: Option<Duration>,
+impl AgentFile {
+    /// Where each secret is that agent.yaml speaks of.
+    pub fn secrets(&self) -> Vec<&Credential> {
+        // A new section must say whether it has any.
+        let Self { host: _, labels: _, docker: _, state: _, follow: _ } = self;
+        Vec::new()
+    }
 }
 
 /// Reads `agent.yaml`, which lies at `path` as seen from the root of the host.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Everything that is wrong with it, by line and column and without the lines themselves: a secret that somebody wrote
+/// there must not get into a log.
 pub fn agent_file(path: &RepoPath, bytes: Vec<u8>) -> Result<AgentFile, Report> {
     let mut problems = Problems::default();
     let file = read_file(&mut problems, path, bytes);
     match (file, problems.finish()) {
-        (_, Err(report)) => Err(report),
+        (_, Err(report)) => Err(report.concealed()),
         (Some(file), Ok(_)) => Ok(file),
         // Whoever gives nothing has noted why, so this says only that it was forgotten.
         (None, Ok(_)) => Err(Report::internal("nothing was read, and no reason was noted")),
@@ -81,7 +80,7 @@ fn read_file(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option
         said(map, "docker").and_then(|node| read::text(problems, node)).map(|found| found.text.clone());
     let state = said(map, "state").and_then(|node| absolute(problems, node));
     let labels = said(map, "labels").map(|node| labels(problems, node)).unwrap_or_default();
-    let follow = follow(problems, map, &root)?;
+    let follow = several::follow(problems, map, &root)?;
     Some(AgentFile { host, labels, docker, state, follow })
 }
 
@@ -115,57 +114,17 @@ fn labels(problems: &mut Problems, node: &Node) -> BTreeMap<String, String> {
     labels
 }
 
-fn follow(problems: &mut Problems, map: &Map, root: &Node) -> Option<Followed> {
-    let hint = "say what to follow: `follow: [{repository: /srv/infra.git, environment: prod}]`";
-    let Some(entry) = map.entry("follow") else {
-        problems.add(Problem::error("missing-key", root.span, "agent.yaml has no `follow`").hint(hint));
-        return None;
-    };
-    let Some((first, further)) = read::list(problems, &entry.value)?.split_first() else {
-        problems.add(Problem::error("missing-value", entry.key.span, "`follow` is empty").hint(hint));
-        return None;
-    };
-    if let Some(second) = further.first() {
-        let message = "an agent follows one environment so far";
-        let problem = Problem::error("not-supported", second.span, message);
-        problems.add(problem.hint("run another agent, with a state folder of its own"));
-    }
-    let map = read::checked_map(problems, first, &keys::FOLLOW)?;
-    let text = |problems: &mut Problems, key: &str| {
-        said(map, key).and_then(|node| read::text(problems, node)).map(|found| found.text.clone())
-    };
-    let branch = text(problems, "branch");
-    let environment =
-        said(map, "environment").and_then(|node| read::parsed(problems, node, "bad-name", "an environment"));
-    let poll = said(map, "poll").and_then(|node| poll(problems, node));
-    if let Some(node) = said(map, "repository") {
-        let repository = absolute(problems, node)?;
-        Some(Followed { repository, environment, branch, poll })
-    } else {
-        let message = "this doesn't say which `repository` to follow";
-        problems.add(Problem::error("missing-key", first.span, message).hint(hint));
-        None
-    }
-}
-
-fn poll(problems: &mut Problems, node: &Node) -> Option<Duration> {
-    let poll = read::duration(problems, node)?;
-    if (Duration::from_secs(1)..=POLL_MAX).contains(&poll) {
-        return Some(poll);
-    }
-    problems.add(Problem::error("out-of-range", node.span, "between `1s` and `24h` is wanted here"));
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
-    fn read(text: &str) -> Result<AgentFile, String> {
+    pub(super) fn read(text: &str) -> Result<AgentFile, String> {
         let path = RepoPath::root().join("agent.yaml").unwrap();
         agent_file(&path, text.as_bytes().to_vec()).map_err(|report| {
             let lines = report.diagnostics().iter().map(|one| {
                 let spot = one.place.spot.as_ref().map_or((0, 0), |spot| (spot.line, spot.column));
+                assert!(one.hint.as_ref().is_none_or(|hint| !hint.is_empty()), "{}", one.message);
                 format!("{}:{} {}: {}", spot.0, spot.1, one.code, one.message)
             });
             lines.collect::<Vec<_>>().join("\n")
@@ -175,22 +134,28 @@ mod tests {
     #[test]
     fn everything_may_be_said() {
         let text = "host: web-1\nlabels: {role: web}\ndocker: unix:///run/docker.sock\nstate: /var/lib/ek\n\
-                    follow:\n- {repository: /srv/infra.git, environment: prod, branch: main, poll: 30s}\n";
+                    follow:\n- {repository: /srv/infra.git, environment: prod, branch: main, poll: 30s}\n\
+                    - {repository: /srv/infra.git, environment: staging}\n- {repository: /srv/shop.git}\n";
         let file = read(text).unwrap();
         assert_eq!(file.host.as_deref(), Some("web-1"));
         assert_eq!(file.labels, BTreeMap::from([("role".to_owned(), "web".to_owned())]));
         assert_eq!(file.docker.as_deref(), Some("unix:///run/docker.sock"));
         assert_eq!(file.state.as_deref(), Some("/var/lib/ek"));
-        let Followed { repository, environment, branch, poll } = file.follow;
+        let [Followed { repository, environment, branch, poll }, staging, shop] = file.follow.as_slice()
+        else {
+            panic!("{:?}", file.follow)
+        };
         assert_eq!(repository, "/srv/infra.git");
-        assert_eq!(environment.unwrap().as_str(), "prod");
-        assert_eq!((branch.as_deref(), poll), (Some("main"), Some(Duration::from_secs(30))));
+        assert_eq!(environment.as_ref().unwrap().as_str(), "prod");
+        assert_eq!((branch.as_deref(), *poll), (Some("main"), Some(Duration::from_secs(30))));
+        assert_eq!(staging.environment.as_ref().unwrap().as_str(), "staging");
+        assert_eq!((shop.repository.as_str(), &shop.environment), ("/srv/shop.git", &None));
     }
 
     #[test]
     fn only_what_is_followed_must_be_said() {
         let file = read("follow: [{repository: /srv/infra.git}]").unwrap();
-        assert_eq!((file.host, file.docker, file.follow.branch), (None, None, None));
+        assert_eq!((file.host, file.docker, file.follow[0].branch.as_deref()), (None, None, None));
     }
 
     #[test]
@@ -198,6 +163,8 @@ mod tests {
         for (text, expected) in [
             ("", "1:1 missing-key: agent.yaml has no `follow`"),
             ("follow: []", "1:1 missing-value: `follow` is empty"),
+            ("follow: /a", "1:9 wrong-type: a list is wanted here, and this is a text"),
+            ("follow: [/a]", "1:10 wrong-type: a mapping is wanted here, and this is a text"),
             ("follow: [{branch: main}]", "1:10 missing-key: this doesn't say which `repository` to follow"),
             ("follow: [{repository: infra.git}]", "1:23 relative-path: an absolute path is wanted here"),
             ("follow: [{repository: /a, poll: soon}]", "1:33 bad-duration: `soon` is not a duration"),
@@ -206,10 +173,15 @@ mod tests {
                 "1:33 out-of-range: between `1s` and `24h` is wanted here",
             ),
             (
-                "follow: [{repository: /a}, {repository: /b}]",
-                "1:28 not-supported: an agent follows one environment so far",
+                "follow: [{repository: /a, environment: A B}]",
+                "1:40 bad-name: `A B` is not a valid environment name: lower-case letters, digits, `_` and `-`, \
+                 beginning with a letter or digit, at most 63",
             ),
             ("hosts: a\nfollow: [{repository: /a}]", "1:1 unknown-key: agent.yaml has no key `hosts`"),
+            (
+                "follow: [{repository: /a, branchs: main}]",
+                "1:27 unknown-key: what an agent follows has no key `branchs`",
+            ),
             (
                 "host: role=web\nstate: here\nfollow: [{repository: /a}]",
                 "1:7 bad-name: a host's name has no `=`\n2:8 relative-path: an absolute path is wanted here",
@@ -218,8 +190,56 @@ mod tests {
                 "labels: {a b: c}\nfollow: [{repository: /a}]",
                 "1:10 bad-name: a label and its value are of letters, digits, `.`, `_` and `-`",
             ),
+            (
+                "host: a\nhost: b\nfollow: [{repository: /a}]",
+                "2:1 duplicate-key: the key `host` is there twice",
+            ),
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_stack_is_followed_once() {
+        let twice = "this environment of this repository is followed already";
+        let unsaid =
+            "this repository is followed already, and one of the two doesn't say which `environment`";
+        for (first, second, expected) in [
+            ("repository: /a", "repository: /b", None),
+            ("repository: /a, environment: x", "repository: /a, environment: y", None),
+            ("repository: /a, environment: x", "repository: /b, environment: x", None),
+            ("repository: /a, environment: x", "repository: /a, environment: x, branch: b", Some(twice)),
+            ("repository: /a, environment: x", "repository: /a/, environment: x", Some(twice)),
+            ("repository: /a", "repository: /a", Some(unsaid)),
+            ("repository: /a, environment: x", "repository: /a", Some(unsaid)),
+        ] {
+            let text = format!("follow:\n- {{{first}}}\n- {{{second}}}\n");
+            let told = read(&text).err();
+            assert_eq!(told, expected.map(|message| format!("3:3 followed-twice: {message}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_line_of_the_file_is_shown() {
+        let path = RepoPath::root().join("agent.yaml").unwrap();
+        for text in [
+            "tokens: hunter2",
+            "follow: [{repository: /a, token: hunter2}]",
+            "follow: [hunter2",
+            "a: {b: hunter2",
+        ] {
+            let report = agent_file(&path, text.as_bytes().to_vec()).unwrap_err();
+            for told in [report.render(true), report.to_json().to_string(), format!("{report:?}")] {
+                assert!(!told.contains("hunter2"), "{told}");
+            }
+            assert!(report.render(false).contains("agent.yaml:1:"), "{}", report.render(false));
+        }
+    }
+
+    #[test]
+    fn all_entries_are_read_whatever_is_wrong_with_one() {
+        let told = read("follow:\n- {repository: a}\n- {repository: /b}\n- {repository: c}\n").unwrap_err();
+        let wanted = "an absolute path is wanted here";
+        assert_eq!(told, format!("2:16 relative-path: {wanted}\n4:16 relative-path: {wanted}"));
     }
 }
