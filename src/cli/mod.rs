@@ -31,6 +31,7 @@ mod deploy;
 mod watch;
 mod apply;
 mod run;
+pub mod service;
 mod look;
 mod status;
 mod history;
