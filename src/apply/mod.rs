@@ -59,7 +59,7 @@ use secrets::Secrets;
 use step::Site;
 use words::Names;
 
-pub use preflight::Finding;
+pub use preflight::{Finding, holder};
 
 /// What deploys of a host have in common.
 #[derive(Clone, Copy)]

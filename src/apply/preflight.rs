@@ -86,8 +86,14 @@ fn missing_contents(instance: &Instance, spec: &ContainerSpec, run: Run<'_>) -> 
         .collect()
 }
 
-/// Who holds `port` and won't give it away: a container of the stack will, by the plan.
-fn holder(port: &PublishedPort, listed: &[ListedContainer], stack: &StackName, host: Host) -> Option<String> {
+/// Who of the containers that are `listed`, or of the processes of the host, holds `port` and won't give it away to
+/// `stack`: a container of the stack will, by the plan.
+pub fn holder(
+    port: &PublishedPort,
+    listed: &[ListedContainer],
+    stack: &StackName,
+    host: Host,
+) -> Option<String> {
     let HostPort::One(number) = port.host else { return None };
     let mut holders =
         listed.iter().filter(|other| other.summary.ports.iter().any(|held| collide(held, port)));

@@ -6,11 +6,15 @@ use clap::{Args, Parser, Subcommand};
 
 mod adopt;
 mod operate;
+mod host;
 mod plan;
+mod schema;
 
 pub use adopt::AdoptArgs;
 pub use operate::{ApproveArgs, OfStack, PauseArgs, ReleaseArgs, ResumeArgs, SyncArgs};
+pub use host::{CompletionsArgs, DoctorArgs, ManArgs};
 pub use plan::{ApplyArgs, ObserveArgs, PlanArgs, PlanFormat};
+pub use schema::{SchemaArgs, SchemaOf};
 
 /// Keeps Docker hosts on an even keel: what Git says is what runs
 ///
@@ -204,6 +208,19 @@ pub enum Command {
     /// it would be with them, asks, and records that they belong to the stack. Nothing is done to them: what differs from
     /// the manifests, the next `apply` changes.
     Adopt(AdoptArgs),
+    /// Check this host: what is wrong, why, and what to do
+    ///
+    /// Looks at Docker and its settings, the state folder, the clock, the repositories that are followed, the modes of
+    /// files with secrets, ports that others hold, and other tools that change containers. Ends with 1 if something must be
+    /// put right. Changes nothing but a file in the state folder, which it makes and removes.
+    Doctor(DoctorArgs),
+    /// Print the completions of a shell
+    ///
+    /// The package installs them. By hand: `evenkeel completions bash > /etc/bash_completion.d/evenkeel`.
+    Completions(CompletionsArgs),
+    /// Write the man pages
+    #[command(hide = true)]
+    Man(ManArgs),
     /// See the whole story on this machine, in under a minute
     ///
     /// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the
@@ -312,31 +329,6 @@ pub enum RenderFormat {
     Yaml,
     /// The same as JSON
     Json,
-}
-
-/// The arguments of `schema`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  evenkeel schema manifest > .schemas/manifest.json
-  evenkeel schema environment > .schemas/environment.json")]
-pub struct SchemaArgs {
-    /// The file that it is of
-    #[arg(value_enum)]
-    pub of: SchemaOf,
-}
-
-/// Files that have a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum SchemaOf {
-    /// Compose files: manifests, override files, compose.yaml
-    Manifest,
-    /// `environments/NAME/environment.yaml`
-    Environment,
-    /// evenkeel.yaml
-    Project,
-    /// agent.yaml, on a host
-    Agent,
 }
 
 /// The arguments of `run`.

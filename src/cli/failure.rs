@@ -95,27 +95,47 @@ pub fn describe(error: &anyhow::Error) -> String {
     if let Some(text) = laid_out(error) {
         return text;
     }
-    let mut text = format!("{} {error}", label("error:", AnsiColor::Red));
-    let mut hints: Vec<&str> = Vec::new();
-    let mut shown = error.to_string();
-    for cause in error.chain() {
-        if let Some(Hinted { hint, cause }) = cause.downcast_ref::<Hinted>() {
-            hints.push(hint);
-            hints.extend(inner_hints(cause));
-        }
-        // A wrapper bears the text of what it wraps.
-        if cause.to_string() != shown {
-            shown = cause.to_string();
-            for (at, line) in shown.lines().enumerate() {
-                let lead = if at == 0 { "cause: " } else { "       " };
-                let _ = write!(text, "\n  {lead}{line}");
-            }
+    let Told { what, causes, hints } = told(error);
+    let mut text = format!("{} {what}", label("error:", AnsiColor::Red));
+    for cause in causes {
+        for (at, line) in cause.lines().enumerate() {
+            let lead = if at == 0 { "cause: " } else { "       " };
+            let _ = write!(text, "\n  {lead}{line}");
         }
     }
     for hint in hints {
         let _ = write!(text, "\n{} {hint}", label("hint:", AnsiColor::Cyan));
     }
     text
+}
+
+/// The parts of an error, for whoever lays them out otherwise.
+pub(super) struct Told {
+    /// What went wrong.
+    pub(super) what: String,
+    /// Why, each cause after what it caused.
+    pub(super) causes: Vec<String>,
+    /// What to do.
+    pub(super) hints: Vec<String>,
+}
+
+/// Takes an error apart.
+pub(super) fn told(error: &anyhow::Error) -> Told {
+    let what = error.to_string();
+    let (mut causes, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut shown = what.clone();
+    for cause in error.chain() {
+        if let Some(Hinted { hint, cause }) = cause.downcast_ref::<Hinted>() {
+            hints.push(hint.clone());
+            hints.extend(inner_hints(cause).into_iter().map(str::to_owned));
+        }
+        // A wrapper bears the text of what it wraps.
+        if cause.to_string() != shown {
+            shown = cause.to_string();
+            causes.push(shown.clone());
+        }
+    }
+    Told { what, causes, hints }
 }
 
 /// A text that was laid out already, with what was added to it since.

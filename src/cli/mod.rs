@@ -21,6 +21,8 @@ mod github;
 mod validate;
 mod render;
 mod schema;
+mod completions;
+mod doctor;
 mod plan;
 mod review;
 mod keep;
@@ -86,6 +88,9 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Validate(args) => validate::validate(global, args, output).await,
         Command::Render(args) => render::render(global, args, output).await,
         Command::Schema(args) => Ok(schema::schema(args, output)),
+        Command::Doctor(args) => Box::pin(doctor::doctor(global, args, output)).await,
+        Command::Completions(args) => completions::completions(args, output),
+        Command::Man(args) => completions::man(args, output),
         Command::Plan(args) => plan::plan(global, args, output).await,
         Command::Observe(args) => observe::observe(global, args, output).await,
         Command::Apply(args) => Box::pin(apply::apply(global, args, output)).await,

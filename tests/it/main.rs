@@ -18,6 +18,7 @@ mod compose;
 mod connecting;
 mod demo;
 mod docker;
+mod doctor;
 mod drafts;
 mod engine_contract;
 mod field_laws;

@@ -3,6 +3,7 @@
 //! `convert` translates, `error` sorts what goes wrong, `deadline` bounds every call; the files beside them hold the
 //! calls, by kind of object. Nothing here decides anything about a stack.
 
+pub mod about;
 mod convert;
 mod credentials;
 mod deadline;

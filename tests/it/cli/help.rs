@@ -2,8 +2,20 @@
 
 use super::Place;
 
-const COMMANDS: [&str; 12] = [
-    "init", "validate", "render", "schema", "plan", "apply", "run", "status", "history", "rollback", "adopt",
+const COMMANDS: [&str; 14] = [
+    "init",
+    "validate",
+    "render",
+    "schema",
+    "plan",
+    "apply",
+    "run",
+    "status",
+    "history",
+    "rollback",
+    "adopt",
+    "doctor",
+    "completions",
     "demo",
 ];
 
