@@ -25,6 +25,7 @@ mod field_laws;
 mod histories;
 mod hostile;
 mod manifests;
+mod packaging;
 mod plan_laws;
 mod plans;
 mod policies;
