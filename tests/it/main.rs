@@ -11,6 +11,7 @@ mod paper;
 mod addresses;
 mod adopting;
 mod agent;
+mod agent_file;
 mod apply;
 mod attributes;
 mod cli;
