@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use crate::cli::Place;
 use crate::common::docker::{docker, tell};
 
+mod install;
 mod upgrade;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_evenkeel");
