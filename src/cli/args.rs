@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 mod adopt;
 mod plan;
+mod token;
 
 pub use adopt::AdoptArgs;
 pub use plan::{ApplyArgs, ObserveArgs, PlanArgs, PlanFormat};
+pub use token::{NewTokenArgs, TokenCommand, TokenRole};
 
 /// Keeps Docker hosts on an even keel: what Git says is what runs
 ///
@@ -185,6 +187,9 @@ pub enum Command {
     /// it would be with them, asks, and records that they belong to the stack. Nothing is done to them: what differs from
     /// the manifests, the next `apply` changes.
     Adopt(AdoptArgs),
+    /// Make tokens for the agent's HTTP API
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// See the whole story on this machine, in under a minute
     ///
     /// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the

@@ -38,6 +38,7 @@ mod why;
 mod rollback;
 mod adopt;
 mod demo;
+mod token;
 
 use args::{Cli, Command};
 use failure::ExitStatus;
@@ -93,6 +94,7 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Why(args) => Box::pin(why::why(global, args, output)).await,
         Command::Rollback(args) => Box::pin(rollback::rollback(global, args, output)).await,
         Command::Adopt(args) => Box::pin(adopt::adopt(global, args, output)).await,
+        Command::Token(command) => token::token(command, output),
         Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,
     }
 }

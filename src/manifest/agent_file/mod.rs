@@ -14,8 +14,12 @@ use crate::model::place::HostSelector;
 use crate::model::tree::RepoPath;
 
 mod credential;
+mod api;
+mod webhooks;
 
+pub use api::{Api, HASH_PREFIX, Role, Tls, Token, is_loopback};
 pub use credential::Credential;
+pub use webhooks::{Webhook, WebhookKind};
 
 /// The longest time between two looks at a repository.
 const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -33,6 +37,10 @@ pub struct AgentFile {
     pub state: Option<String>,
     /// What is followed.
     pub follow: Followed,
+    /// Where the agent is to be asked; absent for its socket only.
+    pub api: Option<Api>,
+    /// Who may tell that there is something new.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// An environment of a repository that an agent follows.
@@ -81,8 +89,10 @@ fn read_file(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option
         said(map, "docker").and_then(|node| read::text(problems, node)).map(|found| found.text.clone());
     let state = said(map, "state").and_then(|node| absolute(problems, node));
     let labels = said(map, "labels").map(|node| labels(problems, node)).unwrap_or_default();
+    let api = said(map, "api").map(|node| api::api(problems, node));
+    let webhooks = said(map, "webhooks").map(|node| webhooks::webhooks(problems, node)).unwrap_or_default();
     let follow = follow(problems, map, &root)?;
-    Some(AgentFile { host, labels, docker, state, follow })
+    Some(AgentFile { host, labels, docker, state, follow, api: api.flatten(), webhooks })
 }
 
 fn said<'n>(map: &'n Map, key: &str) -> Option<&'n Node> {
@@ -161,7 +171,12 @@ fn poll(problems: &mut Problems, node: &Node) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<AgentFile, String> {
+    /// An agent.yaml that says nothing but `text` and what it must.
+    pub(super) fn section(text: &str) -> String {
+        format!("{}\nfollow: [{{repository: /srv/infra.git}}]\n", text.trim_end())
+    }
+
+    pub(super) fn read(text: &str) -> Result<AgentFile, String> {
         let path = RepoPath::root().join("agent.yaml").unwrap();
         agent_file(&path, text.as_bytes().to_vec()).map_err(|report| {
             let lines = report.diagnostics().iter().map(|one| {
