@@ -118,6 +118,12 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
+    /// How many are silent, and how many are being answered.
+    fn count(crowd: &Crowd) -> (usize, usize) {
+        let state = crowd.lock();
+        (state.idle.len(), state.busy)
+    }
+
     #[test]
     fn the_longest_silent_gives_up_its_seat() {
         let crowd = Crowd::new(2);
@@ -131,7 +137,7 @@ mod tests {
         let fourth = crowd.enter().unwrap();
         assert!(first.lost.is_cancelled() && !third.lost.is_cancelled());
         drop((also, first, second, third, fourth));
-        assert_eq!((crowd.lock().idle.len(), crowd.lock().busy), (0, 0));
+        assert_eq!(count(&crowd), (0, 0));
     }
 
     #[test]
@@ -141,8 +147,8 @@ mod tests {
         let second = crowd.enter().unwrap();
         drop(first.answer());
         drop(first);
-        assert_eq!((crowd.lock().idle.len(), crowd.lock().busy), (1, 0));
+        assert_eq!(count(&crowd), (1, 0));
         drop(second);
-        assert_eq!(crowd.lock().idle.len(), 0);
+        assert_eq!(count(&crowd), (0, 0));
     }
 }

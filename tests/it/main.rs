@@ -31,6 +31,7 @@ mod pull_requests;
 mod readme;
 mod reviews;
 mod schemas;
+mod serve;
 mod sharing;
 mod source;
 mod sweep;

@@ -267,6 +267,27 @@ fn what_nobody_knows_is_refused() {
             }),
             true,
         ),
+        (
+            schema::agent(),
+            json!({
+                "follow": [{"repository": "/a"}],
+                "api": {"listen": "127.0.0.1:7070", "tokens": [
+                    {"name": "ci", "role": "operate", "hash": format!("sha256:{}", "0".repeat(64)), "stacks": ["shop"]},
+                ]},
+                "webhooks": [{"name": "forge", "kind": "github", "secret": {"file": "/etc/hook"}}],
+            }),
+            true,
+        ),
+        (
+            schema::agent(),
+            json!({"follow": [{"repository": "/a"}], "webhooks": [{"name": "a", "kind": "github", "secret": "x"}]}),
+            false,
+        ),
+        (
+            schema::agent(),
+            json!({"follow": [{"repository": "/a"}], "api": {"tokens": [{"name": "a"}]}}),
+            false,
+        ),
         (schema::agent(), Json::Null, false),
         (schema::agent(), json!({"follow": [{"branch": "main"}]}), false),
         (schema::agent(), json!({"follow": [{"repository": "infra.git"}]}), false),

@@ -164,7 +164,8 @@ fn stacks(problems: &mut Problems, node: &Node) -> BTreeSet<StackName> {
 }
 
 fn moment(problems: &mut Problems, node: &Node) -> Option<Timestamp> {
-    let found = read::text(problems, node)?;
+    // Without quotes it is a date for YAML, and written in the same way.
+    let found = read::scalar(problems, node, "a moment")?;
     let moment = found.text.parse().ok();
     if moment.is_none() {
         let problem = Problem::error("bad-time", node.span, "this is no moment");
@@ -271,33 +272,33 @@ mod tests {
             ),
             (
                 token(&format!("name: a, role: admin, hash: '{HASH}'")),
-                "1:30 unknown-value: `admin` is not one of the words known here".to_owned(),
+                "1:32 unknown-value: `admin` is not one of the words known here".to_owned(),
             ),
             (
                 token("name: a, role: read, hash: ek_mistaken"),
-                "1:42 bad-hash: `sha256:` and 64 digits of 0 to 9 and a to f are wanted here".to_owned(),
+                "1:44 bad-hash: `sha256:` and 64 digits of 0 to 9 and a to f are wanted here".to_owned(),
             ),
             (
                 token(&format!("name: a, role: read, hash: '{}'", HASH.replace("e3b", "E3B"))),
-                "1:42 bad-hash: `sha256:` and 64 digits of 0 to 9 and a to f are wanted here".to_owned(),
+                "1:44 bad-hash: `sha256:` and 64 digits of 0 to 9 and a to f are wanted here".to_owned(),
             ),
             (
                 token(&format!("name: A b, role: read, hash: '{HASH}'")),
-                "1:21 bad-name: a name here is of 1 to 63 lower-case letters, digits, `-` and `_`".to_owned(),
+                "1:23 bad-name: a name here is of 1 to 63 lower-case letters, digits, `-` and `_`".to_owned(),
             ),
             (
                 token(&format!("name: a, role: read, hash: '{HASH}', stacks: []")),
-                "1:126 missing-value: an empty list of stacks says nothing".to_owned(),
+                "1:127 missing-value: an empty list of stacks says nothing".to_owned(),
             ),
             (
                 token(&format!("name: a, role: read, hash: '{HASH}', expires: soon")),
-                "1:127 bad-time: this is no moment".to_owned(),
+                "1:128 bad-time: this is no moment".to_owned(),
             ),
             (
                 token(&format!("name: a, role: read, hash: '{HASH}'}}, {{name: a, role: read, hash: '{HASH}'")),
                 "1:127 declared-twice: `a` is there twice".to_owned(),
             ),
-            (token("role: read"), "1:15 missing-key: `name` is missing here\n1:15 missing-key: `hash` is missing here".to_owned()),
+            (token("role: read"), "1:16 missing-key: `name` is missing here\n1:16 missing-key: `hash` is missing here".to_owned()),
         ] {
             assert_eq!(read(&section(&text)).unwrap_err(), expected, "{text}");
         }

@@ -102,7 +102,7 @@ mod tests {
         assert_eq!((forge.name.as_str(), forge.kind), ("forge", WebhookKind::Gitea));
         assert_eq!(forge.secret, Credential::File("/etc/hook".to_owned()));
         assert_eq!(own.repositories, ["/srv/infra.git"]);
-        assert_eq!(own.environments.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["prod", "dev"]);
+        assert_eq!(own.environments, ["prod", "dev"].map(|name| name.parse().unwrap()));
         assert!(read(&section("")).unwrap().webhooks.is_empty());
     }
 

@@ -100,7 +100,7 @@ impl Hook {
 /// What the body says is never read. Which headers prove that the sender knows the secret depends on the kind of the
 /// webhook in agent.yaml.
 #[utoipa::path(
-    post, path = "/hooks/{hook}", tag = "webhooks", operation_id = "hook",
+    post, path = "/hooks/{hook}", tag = "webhooks", operation_id = "hook", security(()),
     params(("hook" = String, Path, description = "The name of the webhook in agent.yaml")),
     responses(
         (status = 202, description = "The agent looks at the repository, unless this delivery came before"),
