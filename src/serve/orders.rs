@@ -108,7 +108,7 @@ impl Order {
     }
 }
 
-/// Reads the body of an order, strictly. Nothing of it is repeated where it is wrong but names that are known here.
+/// Reads the body of an order, strictly. Nothing of it is repeated where it is wrong.
 async fn body<B: DeserializeOwned>(site: &Site, request: Request) -> Result<B, Problem> {
     const EMPTY: &[u8] = b"{}";
     let form = request.headers().get(header::CONTENT_TYPE).and_then(|form| form.to_str().ok());
@@ -126,11 +126,14 @@ async fn body<B: DeserializeOwned>(site: &Site, request: Request) -> Result<B, P
     if !is_json && !bytes.is_empty() {
         return Err(Problem::bad_body("`Content-Type: application/json` is missing"));
     }
-    let mut reader =
-        serde_json::Deserializer::from_slice(if bytes.is_empty() { EMPTY } else { bytes.as_ref() });
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (line, column) = (error.inner().line(), error.inner().column());
-        Problem::bad_body(match error.inner().classify() {
+    let text = if bytes.is_empty() { EMPTY } else { bytes.trim_ascii() };
+    if !text.starts_with(b"{") {
+        // serde would take a list for an object, its values in the order of the fields.
+        return Err(Problem::bad_body("an object is wanted"));
+    }
+    serde_json::from_slice(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Problem::bad_body(match error.classify() {
             serde_json::error::Category::Data => {
                 format!("it doesn't say what is wanted, at line {line}, column {column}")
             }
@@ -138,9 +141,7 @@ async fn body<B: DeserializeOwned>(site: &Site, request: Request) -> Result<B, P
             | serde_json::error::Category::Eof
             | serde_json::error::Category::Io => format!("it is no JSON, at line {line}, column {column}"),
         })
-    })?;
-    reader.end().map_err(|_| Problem::bad_body("something follows the JSON"))?;
-    Ok(value)
+    })
 }
 
 /// What is wrong with an order.

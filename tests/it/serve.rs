@@ -7,3 +7,4 @@ mod hooks;
 mod listening;
 mod flood;
 mod description;
+mod tokens;

@@ -183,7 +183,7 @@ struct Secured {
 }
 
 /// A server that is to be reached from everywhere, by TLS.
-async fn secured() -> Secured {
+fn secured() -> Secured {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["agent.example.com".to_owned()]).unwrap();
     let mut door = Door::open();
@@ -216,7 +216,7 @@ impl Secured {
 
 #[tokio::test]
 async fn beyond_this_host_there_is_tls_and_nothing_without_a_token_but_health() {
-    let secured = secured().await;
+    let secured = secured();
     assert_eq!(secured.ask("GET /healthz", &[]).await, 200);
     // This test is on the same host and says so; the listener isn't for this host only.
     assert_eq!(secured.ask("GET /v1/stacks", &["Host: localhost"]).await, 401);
@@ -232,7 +232,7 @@ async fn beyond_this_host_there_is_tls_and_nothing_without_a_token_but_health() 
 
 #[tokio::test]
 async fn a_new_certificate_counts_without_a_restart_and_a_wrong_one_never() {
-    let mut secured = secured().await;
+    let mut secured = secured();
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["agent.example.com".to_owned()]).unwrap();
     let tls = secured.door.api.tls.clone().unwrap();
