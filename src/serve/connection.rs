@@ -28,6 +28,7 @@ const HEADERS: usize = 64;
 /// What is still read of who sends on after the answer, in bytes, and for how long. A connection that is closed on unread
 /// bytes is reset, and then the answer may be lost.
 const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_PIECE: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Answers what comes over a connection, until it ends, gives up its seat, or the server closes.
@@ -70,7 +71,10 @@ where
             ended = poll_fn(|context| connection.poll_without_shutdown(context)) => break ended,
         }
     };
-    if ended.is_ok() {
+    // In a flood it doesn't matter whether each sender gets its refusal.
+    if ended.is_ok()
+        && let Ok(_permit) = site.lingering.try_acquire()
+    {
         let lingering = linger(connection.into_parts().io.into_inner());
         tokio::select! {
             () = seat.lost.cancelled() => {}
@@ -84,7 +88,7 @@ async fn linger(mut io: impl AsyncRead + AsyncWrite + Unpin) {
     if io.shutdown().await.is_err() {
         return;
     }
-    let (mut buffer, mut left) = ([0; 4096], LINGER_BYTES);
+    let (mut buffer, mut left) = (vec![0; LINGER_PIECE], LINGER_BYTES);
     while left > 0 {
         match io.read(&mut buffer).await {
             Ok(0) | Err(_) => return,

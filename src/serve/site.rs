@@ -27,6 +27,9 @@ pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 /// Refused requests that are audited: each costs a durable write, so that a flood of them must not be one of those.
 const REFUSED: Rate = Rate { burst: 60.0, per_second: 1.0 };
 
+/// Connections that may be read on for a moment after their answer.
+const LINGERING: usize = 16;
+
 /// What all requests share.
 pub(super) struct Site {
     desk: Arc<Desk>,
@@ -38,6 +41,8 @@ pub(super) struct Site {
     pub(super) hook_peers: Peers,
     pub(super) bodies: Semaphore,
     pub(super) listeners: Arc<Semaphore>,
+    /// Of connections that are closed while their other end still sends.
+    pub(super) lingering: Semaphore,
     pub(super) deliveries: Deliveries,
     refused: Tap,
     /// Cancelled when the server ends: nobody is kept waiting then.
@@ -72,6 +77,7 @@ impl Site {
             hook_peers: Peers::new(limits.hooks),
             bodies: Semaphore::new(limits.bodies),
             listeners: Arc::new(Semaphore::new(limits.listeners)),
+            lingering: Semaphore::new(LINGERING),
             deliveries: Deliveries::default(),
             refused: Tap::new(REFUSED),
             closing: CancellationToken::new(),

@@ -8,3 +8,4 @@ mod listening;
 mod flood;
 mod description;
 mod tokens;
+mod together;
