@@ -1,7 +1,7 @@
 //! A flood of large messages with wrong signatures: it must cost little memory, and keep nobody else waiting.
 //!
-//! `EVENKEEL_TEST_FLOOD=20 cargo test --test it serve::flood -- --nocapture` floods for twenty seconds and judges the memory.
-//! Without it, the flood lasts a second.
+//! `EVENKEEL_TEST_FLOOD=20 CARGO_PROFILE_TEST_OPT_LEVEL=2 cargo test --test it serve::flood -- --nocapture` floods for twenty
+//! seconds and judges the memory. Without it, the flood lasts a second.
 
 use std::fs;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use super::rig::{Door, request};
 
 /// Requests a second.
 const RATE: u32 = 500;
+/// Senders at once at most.
+const SENDERS: usize = 512;
 /// What the memory of this process may grow by, client and all, in bytes.
 const GROWTH: u64 = 50 << 20;
 
@@ -62,11 +64,19 @@ async fn a_flood_costs_little_and_keeps_nobody_waiting() {
             assert_eq!(answer.expect("the operator waits").status, 200);
             slowest = slowest.max(asked.elapsed());
             most = most.max(resident());
-            while senders.try_join_next().is_some_and(|sent| sent.is_ok()) {}
+        }
+        while senders.len() >= SENDERS {
+            // A slow machine floods more slowly; what waits here is memory of the client.
+            senders.join_next().await.unwrap().unwrap();
         }
     }
     let rate = f64::from(RATE * seconds) / started.elapsed().as_secs_f64();
-    timeout(Duration::from_secs(30), async { while senders.join_next().await.is_some() {} }).await.unwrap();
+    let rest = async {
+        while let Some(sent) = senders.join_next().await {
+            sent.unwrap();
+        }
+    };
+    timeout(Duration::from_secs(30), rest).await.expect("senders wait for ever");
     most = most.max(resident());
     let growth = most.saturating_sub(before);
     eprintln!(
@@ -78,5 +88,5 @@ async fn a_flood_costs_little_and_keeps_nobody_waiting() {
     );
     // Without being asked for, this runs beside other tests, whose memory would count as well.
     assert!(asked_for.is_none() || growth < GROWTH, "{growth} bytes");
-    assert_eq!(door.ask_by_socket("GET /healthz", "").await.status, 200);
+    assert_eq!(door.ask_by_socket("GET /readyz", "").await.status, 200);
 }
