@@ -7,4 +7,5 @@ pub mod engine;
 pub mod source;
 pub mod apply;
 pub mod agent;
+pub mod serve;
 pub mod cli;

@@ -7,9 +7,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Whether what runs is what is desired.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sync {
     /// Nothing is to be changed.
@@ -22,7 +23,7 @@ pub enum Sync {
 }
 
 /// How the services of a stack are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// Every container that is desired runs, and none says that it is unwell.
@@ -39,7 +40,7 @@ pub enum Health {
 }
 
 /// What the agent does with a stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Operation {
     /// Nothing.
@@ -82,12 +83,13 @@ pub enum Operation {
         reason: String,
         /// When it is tried again.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, format = DateTime)]
         until: Option<Timestamp>,
     },
 }
 
 /// One of the three axes, with its reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Axis<T> {
     /// The state.
     pub state: T,
@@ -95,6 +97,7 @@ pub struct Axis<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when it is this state.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
 
@@ -110,7 +113,7 @@ impl<T: PartialEq> Axis<T> {
 }
 
 /// The six revisions of a stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Revisions {
     /// The newest commit of the branch.
     pub observed: Option<String>,
@@ -127,7 +130,7 @@ pub struct Revisions {
 }
 
 /// Something that failed and is not tried again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Quarantined {
     /// The commit with which it was tried last; absent where it was no commit.
     pub commit: Option<String>,
@@ -136,11 +139,12 @@ pub struct Quarantined {
     /// Why.
     pub reason: String,
     /// Since when.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
 
 /// Why the newest commit is not deployed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Held {
     /// The commit.
     pub commit: Option<String>,
@@ -149,11 +153,12 @@ pub struct Held {
     /// Why, in words.
     pub reason: String,
     /// Since when.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
 
 /// Why the newest commit of a branch is not deployed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
     /// Its manifests are wrong.
@@ -215,7 +220,7 @@ impl HoldKind {
 }
 
 /// A statement about a stack that holds or doesn't.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Statement {
     /// The repository can be read.
@@ -235,7 +240,7 @@ pub enum Statement {
 }
 
 /// Whether a statement holds, why, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Condition {
     /// Whether it holds.
     pub holds: bool,
@@ -243,13 +248,15 @@ pub struct Condition {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
 
 /// A time without changes that somebody has asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Paused {
     /// Until when.
+    #[schema(value_type = String, format = DateTime)]
     pub until: Timestamp,
     /// Why.
     pub reason: String,
@@ -258,7 +265,7 @@ pub struct Paused {
 }
 
 /// What is known of one stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StackState {
     /// The stack; absent as long as no manifests could be read.
     pub stack: Option<String>,
@@ -291,10 +298,13 @@ pub struct StackState {
     /// What the environment's windows say now, and when that changes.
     pub window: Option<String>,
     /// When the repository was last asked with success.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub fetched: Option<Timestamp>,
     /// When the host was last found or made to be as desired.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub succeeded: Option<Timestamp>,
     /// When the agent looked last.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub looked: Option<Timestamp>,
 }
 

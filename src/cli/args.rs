@@ -9,12 +9,14 @@ mod operate;
 mod host;
 mod plan;
 mod schema;
+mod token;
 
 pub use adopt::AdoptArgs;
 pub use operate::{ApproveArgs, OfStack, PauseArgs, ReleaseArgs, ResumeArgs, SyncArgs};
 pub use host::{CompletionsArgs, DoctorArgs, ManArgs};
 pub use plan::{ApplyArgs, ObserveArgs, PlanArgs, PlanFormat};
 pub use schema::{SchemaArgs, SchemaOf};
+pub use token::{NewTokenArgs, TokenCommand, TokenRole};
 
 /// Keeps Docker hosts on an even keel: what Git says is what runs
 ///
@@ -221,6 +223,9 @@ pub enum Command {
     /// Write the man pages
     #[command(hide = true)]
     Man(ManArgs),
+    /// Make tokens for the agent's HTTP API
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// See the whole story on this machine, in under a minute
     ///
     /// Makes a throw-away bare repository with the reference stack, starts the agent on it and shows, with real timings: the

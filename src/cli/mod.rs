@@ -42,6 +42,7 @@ mod rollback;
 mod adopt;
 mod operate;
 mod demo;
+mod token;
 
 use args::{Cli, Command};
 use failure::ExitStatus;
@@ -105,6 +106,7 @@ async fn dispatch(cli: &Cli, output: Output) -> anyhow::Result<ExitStatus> {
         Command::Resume(args) => Box::pin(operate::resume(global, args, output)).await,
         Command::Release(args) => Box::pin(operate::release(global, args, output)).await,
         Command::Approve(args) => Box::pin(operate::approve(global, args, output)).await,
+        Command::Token(command) => token::token(command, output),
         Command::Demo(args) => Box::pin(demo::demo(global, args, output)).await,
     }
 }

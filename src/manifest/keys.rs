@@ -246,12 +246,29 @@ pub(crate) const WINDOW: Keys =
     Keys { of: "a window", known: &["kind", "cron", "duration", "timezone", "reason"], later: &[] };
 
 /// `agent.yaml`
-pub(crate) const AGENT: Keys =
-    Keys { of: "agent.yaml", known: &["host", "labels", "docker", "state", "follow"], later: &[] };
+pub(crate) const AGENT: Keys = Keys {
+    of: "agent.yaml",
+    known: &["host", "labels", "docker", "state", "follow", "api", "webhooks"],
+    later: &[],
+};
 
 /// `agent.yaml: follow.*`
 pub(crate) const FOLLOW: Keys =
     Keys { of: "what an agent follows", known: &["repository", "environment", "branch", "poll"], later: &[] };
+
+/// `agent.yaml: api`
+pub(crate) const API: Keys = Keys { of: "`api`", known: &["listen", "tls", "tokens"], later: &[] };
+
+/// `agent.yaml: api.tls`
+pub(crate) const TLS: Keys = Keys { of: "`tls`", known: &["certificate", "key"], later: &[] };
+
+/// `agent.yaml: api.tokens.*`
+pub(crate) const TOKEN: Keys =
+    Keys { of: "a token", known: &["name", "role", "hash", "stacks", "expires"], later: &[] };
+
+/// `agent.yaml: webhooks.*`
+pub(crate) const WEBHOOK: Keys =
+    Keys { of: "a webhook", known: &["name", "kind", "secret", "repositories", "environments"], later: &[] };
 
 /// Where a secret of agent.yaml is.
 pub(crate) const CREDENTIAL: Keys = Keys { of: "where a secret is", known: &["file", "systemd"], later: &[] };

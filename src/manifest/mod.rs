@@ -52,7 +52,10 @@ pub use language::model::{Model, Reveal, Show};
 
 pub use render::draft::{Variable, Written, written};
 
-pub use agent_file::{AgentChanges, AgentFile, Credential, Followed, agent_file};
+pub use agent_file::{
+    AgentChanges, AgentFile, Api, Credential, Followed, HASH_PREFIX, Role, Tls, Token, Webhook, WebhookKind, agent_file,
+    is_loopback,
+};
 pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
 
 use crate::model::desired::{Desired, FromOutside, Revision};

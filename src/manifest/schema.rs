@@ -6,6 +6,7 @@
 
 mod compose;
 mod own;
+mod api;
 
 use serde_json::{Value as Json, json};
 

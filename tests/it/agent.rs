@@ -18,7 +18,7 @@ mod holds;
 mod newer;
 mod orders;
 mod process;
-mod scene;
+pub mod scene;
 mod stuck;
 mod three;
 mod watch;

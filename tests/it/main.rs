@@ -34,6 +34,7 @@ mod pull_requests;
 mod readme;
 mod reviews;
 mod schemas;
+mod serve;
 mod sharing;
 mod source;
 mod sweep;

@@ -117,6 +117,14 @@ fn matches(pattern: &str, text: &str) -> bool {
             text.contains('$')
                 || text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(['h', 'm', 's'])
         }
+        "^[a-z0-9_-]{1,63}$" => {
+            let is_known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+            (1..=63).contains(&text.len()) && text.chars().all(is_known)
+        }
+        "^sha256:[0-9a-f]{64}$" => {
+            let is_digit = |c| matches!(c, '0'..='9' | 'a'..='f');
+            text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.chars().all(is_digit))
+        }
         other => panic!("the checker doesn't know the pattern {other}"),
     }
 }
@@ -271,6 +279,36 @@ fn what_nobody_knows_is_refused() {
         (schema::agent(), json!({"follow": [{"branch": "main"}]}), false),
         (schema::agent(), json!({"follow": [{"repository": "infra.git"}]}), false),
         (schema::agent(), json!({"follow": [{"repository": "/a", "token": "x"}]}), false),
+    ] {
+        let found = checked(&schema, &value);
+        assert_eq!(found.is_none(), good, "{value}: {found:?}");
+    }
+}
+
+#[test]
+fn who_may_ask_an_agent_is_checked() {
+    for (schema, value, good) in [
+        (
+            schema::agent(),
+            json!({
+                "follow": [{"repository": "/a"}],
+                "api": {"listen": "127.0.0.1:7070", "tokens": [
+                    {"name": "ci", "role": "operate", "hash": format!("sha256:{}", "0".repeat(64)), "stacks": ["shop"]},
+                ]},
+                "webhooks": [{"name": "forge", "kind": "github", "secret": {"file": "/etc/hook"}}],
+            }),
+            true,
+        ),
+        (
+            schema::agent(),
+            json!({"follow": [{"repository": "/a"}], "webhooks": [{"name": "a", "kind": "github", "secret": "x"}]}),
+            false,
+        ),
+        (
+            schema::agent(),
+            json!({"follow": [{"repository": "/a"}], "api": {"tokens": [{"name": "a"}]}}),
+            false,
+        ),
     ] {
         let found = checked(&schema, &value);
         assert_eq!(found.is_none(), good, "{value}: {found:?}");

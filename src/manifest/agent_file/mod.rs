@@ -13,14 +13,18 @@ use crate::model::tree::RepoPath;
 
 // One module for each section of the file.
 mod credential;
+mod api;
 mod follow;
+mod webhooks;
 
 mod changes;
 mod several;
 
+pub use api::{Api, HASH_PREFIX, Role, Tls, Token, is_loopback};
 pub use changes::AgentChanges;
 pub use credential::Credential;
 pub use follow::Followed;
+pub use webhooks::{Webhook, WebhookKind};
 
 /// What `agent.yaml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +39,19 @@ pub struct AgentFile {
     pub state: Option<String>,
     /// What is followed: at least one, and no stack twice.
     pub follow: Vec<Followed>,
+    /// Where the agent is to be asked; absent for its socket only.
+    pub api: Option<Api>,
+    /// Who may tell that there is something new.
+    pub webhooks: Vec<Webhook>,
 }
 
 impl AgentFile {
     /// Where each secret is that agent.yaml speaks of.
     pub fn secrets(&self) -> Vec<&Credential> {
         // A new section must say whether it has any.
-        let Self { host: _, labels: _, docker: _, state: _, follow: _ } = self;
-        Vec::new()
+        let Self { host: _, labels: _, docker: _, state: _, follow: _, api, webhooks } = self;
+        let keys = api.iter().flat_map(|api| &api.tls).map(|tls| &tls.key);
+        keys.chain(webhooks.iter().map(|webhook| &webhook.secret)).collect()
     }
 }
 
@@ -80,8 +89,10 @@ fn read_file(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option
         said(map, "docker").and_then(|node| read::text(problems, node)).map(|found| found.text.clone());
     let state = said(map, "state").and_then(|node| absolute(problems, node));
     let labels = said(map, "labels").map(|node| labels(problems, node)).unwrap_or_default();
+    let api = said(map, "api").map(|node| api::api(problems, node));
+    let webhooks = said(map, "webhooks").map(|node| webhooks::webhooks(problems, node)).unwrap_or_default();
     let follow = several::follow(problems, map, &root)?;
-    Some(AgentFile { host, labels, docker, state, follow })
+    Some(AgentFile { host, labels, docker, state, follow, api: api.flatten(), webhooks })
 }
 
 fn said<'n>(map: &'n Map, key: &str) -> Option<&'n Node> {
@@ -118,6 +129,11 @@ fn labels(problems: &mut Problems, node: &Node) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    /// An agent.yaml that says nothing but `text` and what it must.
+    pub(super) fn section(text: &str) -> String {
+        format!("{}\nfollow: [{{repository: /srv/infra.git}}]\n", text.trim_end())
+    }
 
     pub(super) fn read(text: &str) -> Result<AgentFile, String> {
         let path = RepoPath::root().join("agent.yaml").unwrap();

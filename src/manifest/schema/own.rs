@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{DIALECT, any_of, closed, formed, list_of};
+use super::{DIALECT, any_of, api, closed, formed, list_of};
 use crate::manifest::keys::{self, Keys};
 use crate::model::desired::Method;
 use crate::model::policy::{ALL, FIELDS, OPEN_FIELDS, Treatment};
@@ -35,6 +35,8 @@ pub fn agent() -> Json {
     schema["required"] = json!(["follow"]);
     schema["properties"]["follow"] = list_of(&follow);
     schema["properties"]["follow"]["items"]["required"] = json!(["repository"]);
+    schema["properties"]["api"] = api::api();
+    schema["properties"]["webhooks"] = api::webhooks();
     schema
 }
 
