@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,7 @@ pub struct Machine<E> {
     clock: Box<dyn Clock>,
     place: Host,
     /// Who the host is.
-    identity: Identity,
+    identity: RwLock<Identity>,
 }
 
 /// Why a host can't be opened.
@@ -171,7 +172,7 @@ impl<E: Engine> Machine<E> {
             prober: Box::new(NetworkProber),
             clock: Box::new(HostClock),
             place,
-            identity: Identity::default(),
+            identity: RwLock::default(),
         })
     }
 
@@ -186,14 +187,19 @@ impl<E: Engine> Machine<E> {
             prober: Box::new(NetworkProber),
             clock: Box::new(HostClock),
             place,
-            identity: Identity::default(),
+            identity: RwLock::default(),
         }
     }
 
     /// The same host, which is `identity`.
     #[must_use]
     pub fn with_identity(self, identity: Identity) -> Self {
-        Self { identity, ..self }
+        Self { identity: RwLock::new(identity), ..self }
+    }
+
+    /// The host is `identity` from now on.
+    pub fn set_identity(&self, identity: Identity) {
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
     /// The same host, whose containers are asked through `prober`.
@@ -233,7 +239,7 @@ impl<E: Engine> Machine<E> {
     /// # Errors
     /// [`DeployError::Refused`]; nothing was looked at.
     pub fn admit(&self, desired: &Desired) -> Result<(), DeployError> {
-        match place::check(desired, &self.identity) {
+        match place::check(desired, &self.identity.read().unwrap_or_else(PoisonError::into_inner)) {
             None => Ok(()),
             Some(refusal) => Err(Refused(vec![refusal]).into()),
         }

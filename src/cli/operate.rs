@@ -2,6 +2,7 @@
 //!
 //! Each is a record in the ledger of the host, which needs no agent; an agent that runs there is woken.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -16,6 +17,7 @@ use crate::apply::clock::HostClock;
 use crate::manifest::MissingVariables;
 use crate::model::name::StackName;
 use crate::plan::PlanId;
+use crate::serve::client::{self, ClientError};
 
 pub(super) async fn sync(global: &Global, args: &SyncArgs, output: Output) -> anyhow::Result<ExitStatus> {
     let order = Order::open(global, &args.of, output).await?;
@@ -77,6 +79,7 @@ struct Order {
     desk: Desk,
     stack: StackName,
     actor: String,
+    state: PathBuf,
 }
 
 impl Order {
@@ -110,12 +113,19 @@ impl Order {
             }
         };
         let desk = Desk::new(ledger, Box::new(HostClock));
-        Ok(Self { desk, stack, actor: actor() })
+        Ok(Self { desk, stack, actor: actor(), state: select::state_folder(global)? })
     }
 
-    /// Tells what was done. An agent reads the order at its next look.
+    /// Tells what was done, and wakes the agent. One that can't be woken reads the order at its next look.
     async fn ring(&self, done: &str, output: Output) -> anyhow::Result<ExitStatus> {
         output.say(done);
+        match client::ring(&self.state, &self.stack).await {
+            Ok(()) => {}
+            Err(ClientError::NoAgent(_)) => {
+                output.say("no agent runs here at the moment: it holds for the next one, and for nothing else");
+            }
+            Err(error) => output.say(&format!("{error}: the agent sees it at its next look")),
+        }
         Ok(ExitStatus::Done)
     }
 }
