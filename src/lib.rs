@@ -7,4 +7,6 @@ pub mod engine;
 pub mod source;
 pub mod apply;
 pub mod agent;
+pub mod announce;
+pub mod metrics;
 pub mod cli;

@@ -158,6 +158,9 @@ fn note(state: &mut StackState, happening: Happening<'_>, now: Timestamp) {
             state.sync.set(Sync::Unknown, Some(why.to_owned()), now);
         }
         Happening::Recovers => state.state(Statement::Stalled, false, None, now),
+        Happening::WatchFailed { why, .. } => {
+            state.state(Statement::Applied, false, Some(why.to_owned()), now);
+        }
         Happening::WatchPassed(_) => state.revisions.stable = state.revisions.applied.clone(),
         Happening::LeavesAlone { service, field } => {
             state.contested.insert(format!("{service}: {field}"));

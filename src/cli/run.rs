@@ -44,7 +44,7 @@ fn asked(global: &Global, args: &RunArgs) -> anyhow::Result<Asked> {
     let mut global = global.clone();
     let (mut branch, mut poll) = (args.branch.clone(), args.poll.map(Duration::from_secs));
     if let Some(path) = &args.config {
-        let AgentFile { host, labels, docker, state, follow } = read(path)?;
+        let AgentFile { host, labels, docker, state, follow, notify: _ } = read(path)?;
         global.repo = follow.repository.into();
         global.env = global.env.or_else(|| follow.environment.map(|name| name.to_string()));
         global.host = global.host.or(host);

@@ -231,7 +231,7 @@ pub(crate) const ENVIRONMENT: Keys = Keys {
 
 /// `agent.yaml`
 pub(crate) const AGENT: Keys =
-    Keys { of: "agent.yaml", known: &["host", "labels", "docker", "state", "follow"], later: &[] };
+    Keys { of: "agent.yaml", known: &["host", "labels", "docker", "state", "follow", "notify"], later: &[] };
 
 /// `agent.yaml: follow.*`
 pub(crate) const FOLLOW: Keys =
@@ -239,6 +239,31 @@ pub(crate) const FOLLOW: Keys =
 
 /// Where a secret of agent.yaml is.
 pub(crate) const CREDENTIAL: Keys = Keys { of: "where a secret is", known: &["file", "systemd"], later: &[] };
+
+/// `agent.yaml: notify.*`, without the keys of its kind.
+pub(crate) const NOTIFY: Keys = Keys {
+    of: "a receiver of notifications",
+    known: &[
+        "name",
+        "kind",
+        "severity",
+        "environments",
+        "stacks",
+        "digest",
+        "url",
+        "token",
+        "secret",
+        "server",
+        "tls",
+        "username",
+        "password",
+        "from",
+        "to",
+        "api",
+        "repository",
+    ],
+    later: &[],
+};
 
 /// The path of every key that is ours.
 pub(crate) fn own_paths() -> Vec<String> {

@@ -14,8 +14,10 @@ use crate::model::place::HostSelector;
 use crate::model::tree::RepoPath;
 
 mod credential;
+mod notify;
 
 pub use credential::Credential;
+pub use notify::{Chat, Email, Forge, Notify, Receiver, Routing, Tls, Urgency};
 
 /// The longest time between two looks at a repository.
 const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -33,6 +35,8 @@ pub struct AgentFile {
     pub state: Option<String>,
     /// What is followed.
     pub follow: Followed,
+    /// Who is told what happens.
+    pub notify: Vec<Notify>,
 }
 
 /// An environment of a repository that an agent follows.
@@ -81,8 +85,9 @@ fn read_file(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option
         said(map, "docker").and_then(|node| read::text(problems, node)).map(|found| found.text.clone());
     let state = said(map, "state").and_then(|node| absolute(problems, node));
     let labels = said(map, "labels").map(|node| labels(problems, node)).unwrap_or_default();
+    let notify = said(map, "notify").map(|node| notify::notify(problems, node)).unwrap_or_default();
     let follow = follow(problems, map, &root)?;
-    Some(AgentFile { host, labels, docker, state, follow })
+    Some(AgentFile { host, labels, docker, state, follow, notify })
 }
 
 fn said<'n>(map: &'n Map, key: &str) -> Option<&'n Node> {
