@@ -16,7 +16,6 @@ use crate::agent::status::{Health, HoldKind};
 use crate::agent::{Audience, Comparison, Happening, Hold};
 use crate::apply::progress::{Event as Step, Progress};
 use crate::plan::Plan;
-use crate::plan::change::Cause;
 
 /// A hold, or a service that is not well, for less than this is nobody's business.
 const PASSING: SignedDuration = SignedDuration::from_secs(60);
@@ -212,7 +211,7 @@ impl Announcer {
     fn compared(&self, known: &mut Known, comparison: &Comparison<'_>) {
         let Comparison { desired, live, plan, .. } = *comparison;
         known.stack = Some(desired.stack.to_string());
-        if !is_only_drift(plan) {
+        if !plan.is_repair() {
             // What isn't there yet can't be well.
             return;
         }
@@ -287,13 +286,4 @@ impl Audience for Announcer {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.hear(&mut known, happening);
     }
-}
-
-/// Whether everything that a plan changes was changed by somebody on the host, and nothing in the repository.
-pub(super) fn is_only_drift(plan: &Plan) -> bool {
-    let causes = |change: &crate::plan::change::Change| {
-        let fields = change.fields.iter().map(|field| field.cause);
-        change.reason.cause().into_iter().chain(fields).collect::<Vec<_>>()
-    };
-    plan.changes.iter().flat_map(causes).all(|cause| matches!(cause, Cause::Drift | Cause::Dependency))
 }

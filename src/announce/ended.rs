@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use super::announcer::{Announcer, Known, LOG, Topic, is_only_drift};
+use super::announcer::{Announcer, Known, LOG, Topic};
 use super::message::{Event, ImageChange, Message};
 use super::outbox::Mark;
 use super::text::{clean, clean_log};
@@ -20,7 +20,7 @@ const LINE: usize = 200;
 
 impl Announcer {
     pub(super) fn deploys(&self, known: &Known, plan: &Plan) {
-        if is_only_drift(plan) {
+        if plan.is_repair() {
             return;
         }
         let message = self.of_plan(known, Event::Deploying, plan);
@@ -43,7 +43,7 @@ impl Announcer {
                 let message = self.of_report(known, (Event::Returned, plan), report);
                 self.outbox.announce(&message, Mark::of(&self.key(&format!("returned {}", report.deploy))));
             }
-            Outcome::Applied(report) if is_only_drift(plan) => {
+            Outcome::Applied(report) if plan.is_repair() => {
                 let message = self.of_report(known, (Event::DriftRepaired, plan), report);
                 // Something that is broken again and again is told once an hour.
                 let hour = self.outbox.now().as_second() / (60 * 60);
