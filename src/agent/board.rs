@@ -175,9 +175,12 @@ fn note(state: &mut StackState, happening: Happening<'_>, now: Timestamp) {
 
 fn compared(state: &mut StackState, comparison: &Comparison<'_>, now: Timestamp) {
     let Comparison { desired, is_newest, live, plan, trigger: _ } = *comparison;
-    let (health, reason) = health(desired, live);
-    state.health.set(health, reason.clone(), now);
-    state.state(Statement::Healthy, health == Health::Healthy, reason, now);
+    // What the newest commit adds can't be well before it is deployed.
+    if plan.is_repair() || !is_newest {
+        let (health, reason) = health(desired, live);
+        state.health.set(health, reason.clone(), now);
+        state.state(Statement::Healthy, health == Health::Healthy, reason, now);
+    }
     if !is_newest {
         let drifts = !plan.is_empty();
         return state.state(Statement::Drifted, drifts, drifts.then(|| summary(plan)), now);
@@ -228,9 +231,17 @@ fn ended(state: &mut StackState, plan: &Plan, outcome: &Outcome, now: Timestamp)
                 state.revisions.stable = commit;
             }
             state.revisions.quarantined.retain(|entry| entry.desired != plan.desired.0);
-            state.sync.set(Sync::InSync, None, now);
-            state.succeeded = Some(now);
-            state.changes = 0;
+            if matches!(outcome, Outcome::Applied(_)) {
+                // Every gate has passed.
+                state.health.set(Health::Healthy, None, now);
+                state.state(Statement::Healthy, true, None, now);
+            }
+            // A repair of what was deployed last doesn't bring the newest commit nearer.
+            if state.revisions.observed == state.revisions.applied {
+                state.sync.set(Sync::InSync, None, now);
+                state.succeeded = Some(now);
+                state.changes = 0;
+            }
             return state.state(Statement::Applied, true, None, now);
         }
         Outcome::Refused(findings) => findings.first().map(|finding| finding.what.clone()),

@@ -108,7 +108,11 @@ impl Announcer {
     /// A message of this stack.
     pub(super) fn message(&self, known: &Known, event: Event) -> Message {
         let (environment, stack) = (clean(&self.subject.environment, 63), known.stack.clone());
-        Message { environment, stack, ..Message::of(event, &clean(self.outbox.host(), 63), self.outbox.now()) }
+        Message {
+            environment,
+            stack,
+            ..Message::of(event, &clean(self.outbox.host(), 63), self.outbox.now())
+        }
     }
 
     /// The key of what happened to this stack.
@@ -197,12 +201,16 @@ impl Announcer {
             }
             Happening::LeavesAlone { service, field } => {
                 let message = Message {
-                    cause: Some(clean(&format!("somebody sets `{field}` of {service} again and again"), CAUSE)),
+                    cause: Some(clean(
+                        &format!("somebody sets `{field}` of {service} again and again"),
+                        CAUSE,
+                    )),
                     next: Some(format!("evenkeel why {service}")),
                     ..self.message(known, Event::Contested)
                 };
                 let day = self.outbox.now().as_second() / (24 * 60 * 60);
-                self.outbox.announce(&message, Mark::of(&self.key(&format!("contested {service} {field} {day}"))));
+                self.outbox
+                    .announce(&message, Mark::of(&self.key(&format!("contested {service} {field} {day}"))));
             }
             Happening::Woken(_) | Happening::WatchPassed(_) | Happening::Rests => {}
         }
@@ -218,7 +226,9 @@ impl Announcer {
         match health(desired, live) {
             (Health::Healthy, _) => self.good(known, Topic::Health, None),
             (Health::Degraded | Health::Missing, why) => {
-                let service = why.as_deref().and_then(|why| why.split(' ').next()).unwrap_or_default();
+                // It begins with the instance: the service and its number.
+                let instance = why.as_deref().and_then(|why| why.split(' ').next()).unwrap_or_default();
+                let service = instance.rsplit_once('-').map_or(instance, |(service, _)| service);
                 let message = Message {
                     next: Some(format!("evenkeel why {service}").trim_end().to_owned()),
                     cause: why.as_deref().map(|why| clean(why, CAUSE)),

@@ -153,7 +153,12 @@ impl Queue {
                 return Ok(());
             }
             Err(NotTaken { why, .. }) => {
-                warn!(receiver = name, reason = why, tries = tries + 1, "a message was not taken, and is dropped");
+                warn!(
+                    receiver = name,
+                    reason = why,
+                    tries = tries + 1,
+                    "a message was not taken, and is dropped"
+                );
             }
         }
         on_ledger(&self.outbox, move |ledger| ledger.end_post(id, now)).await

@@ -86,7 +86,7 @@ fn write(outbox: &Outbox, desk: &Desk, one: &Notify, day: Date) {
         });
         lines.push(line(&state, &history.unwrap_or_default(), day_before));
     }
-    let cause = format!("the 24 hours before {day}, {} stacks", lines.len());
+    let cause = format!("the 24 hours until {}", now.to_zoned(TimeZone::system()).strftime("%F %R %Z"));
     let message = Message {
         cause: Some(cause),
         changes: lines,

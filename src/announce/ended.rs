@@ -32,6 +32,10 @@ impl Announcer {
     pub(super) fn ended(&self, known: &mut Known, plan: &Plan, outcome: &Outcome) {
         known.see(plan);
         let returned = std::mem::take(&mut known.returning);
+        if matches!(outcome, Outcome::Applied(_)) {
+            // Every gate has passed, and nobody looks again so soon.
+            self.good(known, Topic::Health, None);
+        }
         match outcome {
             Outcome::Unchanged => {
                 let message = self.of_plan(known, Event::Unchanged, plan);
@@ -68,7 +72,9 @@ impl Announcer {
             Outcome::RolledBack { failure, report } => {
                 self.failed(known, (Event::RolledBack, plan), failure, report);
             }
-            Outcome::Held { failure, report, .. } => self.failed(known, (Event::HalfDone, plan), failure, report),
+            Outcome::Held { failure, report, .. } => {
+                self.failed(known, (Event::HalfDone, plan), failure, report)
+            }
             Outcome::RollbackFailed { failure, report, .. } => {
                 self.failed(known, (Event::RollbackFailed, plan), failure, report);
             }

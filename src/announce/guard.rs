@@ -32,7 +32,10 @@ impl fmt::Display for Refused {
             Self::Plain => f.write_str("without encryption only this host is asked; use `https://`"),
             Self::Login => f.write_str("an address holds no name or password"),
             Self::Link(address) => {
-                write!(f, "{address} is an address of the link or of a cloud's metadata, which is never asked")
+                write!(
+                    f,
+                    "{address} is an address of the link or of a cloud's metadata, which is never asked"
+                )
             }
             Self::NotHere(address) => write!(f, "`localhost` means {address} here, which is another host"),
         }
@@ -72,7 +75,11 @@ pub fn is_forbidden(address: IpAddr) -> bool {
     ];
     match canonical(address) {
         IpAddr::V4(v4) => {
-            v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast() || v4.is_multicast() || METADATA.contains(&v4)
+            v4.is_link_local()
+                || v4.is_unspecified()
+                || v4.is_broadcast()
+                || v4.is_multicast()
+                || METADATA.contains(&v4)
         }
         IpAddr::V6(v6) => {
             v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast() || METADATA_6.contains(&v6)

@@ -23,7 +23,8 @@ pub(super) async fn send(
 ) -> Result<(), NotTaken> {
     let mail = mail(email, letter)?;
     // It connects to just the address that was looked at, and asks for the certificate of the name.
-    let found = resolved(&email.server, email.port).await.map_err(|error| NotTaken::for_now(error.to_string()))?;
+    let found =
+        resolved(&email.server, email.port).await.map_err(|error| NotTaken::for_now(error.to_string()))?;
     let here = email.tls != Tls::None || found.iter().all(|found| found.ip().is_loopback());
     let Some(address) = found.first().filter(|_| here) else {
         return Err(NotTaken::for_now(format!("{} is not a mail server on this host", email.server)));

@@ -99,7 +99,9 @@ impl Outbox {
         });
         match written {
             Ok(()) => drop(self.news.send_replace(())),
-            Err(error) => warn!(error, event = ?message.event, "a message could not be written and is not sent"),
+            Err(error) => {
+                warn!(error, event = ?message.event, "a message could not be written and is not sent")
+            }
         }
     }
 
@@ -123,7 +125,9 @@ impl Outbox {
 /// Whether a receiver can make anything of a message.
 fn takes(receiver: &Receiver, message: &Message) -> bool {
     match receiver {
-        Receiver::CommitStatus { .. } => render::commit_state(message.event).is_some() && message.commit.is_some(),
+        Receiver::CommitStatus { .. } => {
+            render::commit_state(message.event).is_some() && message.commit.is_some()
+        }
         Receiver::Chat { .. } | Receiver::Ntfy { .. } | Receiver::Webhook { .. } | Receiver::Email(_) => {
             message.event.is_for_people()
         }
@@ -138,7 +142,10 @@ fn wants(one: &Notify, message: &Message) -> bool {
         || message.environment.is_empty()
         || routing.environments.iter().any(|name| is_of(name.as_str(), &message.environment));
     let stack = routing.stacks.is_empty()
-        || message.stack.as_deref().is_none_or(|stack| routing.stacks.iter().any(|name| is_of(name.as_str(), stack)));
+        || message
+            .stack
+            .as_deref()
+            .is_none_or(|stack| routing.stacks.iter().any(|name| is_of(name.as_str(), stack)));
     // A status that stayed at `pending` would be a lie.
     let is_urgent = message.urgency >= routing.least
         || matches!(one.receiver, Receiver::CommitStatus { .. })
@@ -178,7 +185,8 @@ mod tests {
         let all = Routing::default();
         let urgent = Routing { least: Urgency::Critical, ..Routing::default() };
         let prod = Routing { environments: of("prod"), ..Routing::default() };
-        let shop = Routing { stacks: std::iter::once("shop".parse().unwrap()).collect(), ..Routing::default() };
+        let shop =
+            Routing { stacks: std::iter::once("shop".parse().unwrap()).collect(), ..Routing::default() };
         let failed = message(Event::Failed, "dev", "blog");
         let degraded = message(Event::Degraded, "prod", "shop");
         for (routing, event, expected) in [

@@ -92,7 +92,8 @@ pub(super) async fn send(
                 None => None,
             };
             let url = url.expose().trim().trim_end_matches('/');
-            let Some((server, topic)) = url.rsplit_once('/').filter(|(server, _)| !server.ends_with('/')) else {
+            let Some((server, topic)) = url.rsplit_once('/').filter(|(server, _)| !server.ends_with('/'))
+            else {
                 return Err(NotTaken::for_good("the address of a topic is `https://SERVER/TOPIC`"));
             };
             post(client, server, render::ntfy(topic, token.as_ref(), message)).await

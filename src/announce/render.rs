@@ -56,9 +56,11 @@ pub(super) fn chat(chat: Chat, message: &Message) -> Sent {
 
 fn slack_blocks(message: &Message) -> Value {
     let title = format!("{} {}", mark(message.urgency, message.event), message.title());
-    let section = |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text}});
+    let section =
+        |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text}});
     let mut blocks = vec![section(format!("*{}*", slack(&cut(&title, 300))))];
-    let lines: Vec<_> = message.lines().iter().map(|(label, text)| format!("{label}: {}", slack_code(text))).collect();
+    let lines: Vec<_> =
+        message.lines().iter().map(|(label, text)| format!("{label}: {}", slack_code(text))).collect();
     // A block holds 3000 characters, in which an escaped one counts as five.
     blocks.extend(lines.chunks(5).map(|lines| section(lines.join("\n"))));
     if !message.log.is_empty() {
@@ -260,7 +262,10 @@ pub(super) fn commit_status(at: At<'_>, message: &Message) -> Option<(String, Se
             };
             let said = json!({"state": state, "name": context, "description": description});
             let project = repository.replace('/', "%2F");
-            (format!("{api}/projects/{project}/statuses/{id}"), Sent::json(&said).with("private-token", token))
+            (
+                format!("{api}/projects/{project}/statuses/{id}"),
+                Sent::json(&said).with("private-token", token),
+            )
         }
         Forge::Gitea => {
             let sent = Sent::json(&said(match state {

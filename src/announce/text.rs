@@ -75,7 +75,11 @@ mod tests {
     /// Texts that somebody writes into a commit, and how each looks for Slack, and in Markdown.
     const HOSTILE: [(&str, &str, &str); 9] = [
         ("<!channel> free money", "`&lt;!channel&gt; free money`", "`<!channel> free money`"),
-        ("<https://evil.example|docs>", "`&lt;https://evil.example|docs&gt;`", "`<https://evil.example|docs>`"),
+        (
+            "<https://evil.example|docs>",
+            "`&lt;https://evil.example|docs&gt;`",
+            "`<https://evil.example|docs>`",
+        ),
         ("@everyone @here", "`@everyone @here`", "`@everyone @here`"),
         ("a `b` ``` c", "`a ˋbˋ ˋˋˋ c`", "`a ˋbˋ ˋˋˋ c`"),
         ("[ok](https://evil.example)", "`[ok](https://evil.example)`", "`[ok](https://evil.example)`"),

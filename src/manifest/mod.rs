@@ -52,8 +52,7 @@ pub use language::model::{Model, Reveal, Show};
 pub use render::draft::{Variable, Written, written};
 
 pub use agent_file::{
-    AgentFile, Chat, Credential, Email, Followed, Forge, Notify, Receiver, Routing, Tls, Urgency,
-    agent_file,
+    AgentFile, Chat, Credential, Email, Followed, Forge, Notify, Receiver, Routing, Tls, Urgency, agent_file,
 };
 pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
 

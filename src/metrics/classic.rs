@@ -17,7 +17,9 @@ pub(super) fn classic(open: &str) -> String {
             continue;
         };
         let mut words = comment.splitn(3, ' ');
-        let (Some(word), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else { continue };
+        let (Some(word), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
         let kind = types.get(name).copied().unwrap_or("untyped");
         let (suffix, kind) = match kind {
             "counter" => ("_total", "counter"),

@@ -73,10 +73,17 @@ fn states(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
         labels.push(("newest", revisions.observed.clone().unwrap_or_default()));
         labels
     });
-    out.infos(About("stack", None, "The commit that was deployed last, and the newest one."), info.collect())?;
+    out.infos(
+        About("stack", None, "The commit that was deployed last, and the newest one."),
+        info.collect(),
+    )?;
     let sync = [(Sync::InSync, "in_sync"), (Sync::OutOfSync, "out_of_sync"), (Sync::Unknown, "unknown")];
     out.gauges(
-        About("stack_sync", None, "Whether what runs is what the newest commit says: 1 for the present state."),
+        About(
+            "stack_sync",
+            None,
+            "Whether what runs is what the newest commit says: 1 for the present state.",
+        ),
         each(stacks, &sync, |stack, state| stack.state.sync.state == state),
     )?;
     let health = [
@@ -90,7 +97,8 @@ fn states(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
         About("stack_health", None, "How the services are: 1 for the present state."),
         each(stacks, &health, |stack, state| stack.state.health.state == state),
     )?;
-    let phases = ["idle", "looking", "applying", "rolling_back", "watching", "waiting"].map(|phase| (phase, phase));
+    let phases =
+        ["idle", "looking", "applying", "rolling_back", "watching", "waiting"].map(|phase| (phase, phase));
     out.gauges(
         About("stack_operation", None, "What the agent does with the stack: 1 for the present phase."),
         each(stacks, &phases, |stack, wanted| phase(&stack.state.operation.state) == wanted),
@@ -134,11 +142,21 @@ fn states(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
 fn times(out: &mut Out<'_, '_>, stacks: &[Stack], now: Timestamp) -> Result<(), Error> {
     let moment = |at: Option<Timestamp>| at.map(seconds_of);
     out.gauges(
-        About("stack_out_of_sync", SECONDS, "For how long the host is known to differ from the newest commit; 0 if it doesn't."),
-        one(stacks, |stack| Some(stack.counts.out_of_sync.map_or(0.0, |since| (seconds_of(now) - seconds_of(since)).max(0.0)))),
+        About(
+            "stack_out_of_sync",
+            SECONDS,
+            "For how long the host is known to differ from the newest commit; 0 if it doesn't.",
+        ),
+        one(stacks, |stack| {
+            Some(stack.counts.out_of_sync.map_or(0.0, |since| (seconds_of(now) - seconds_of(since)).max(0.0)))
+        }),
     )?;
     out.gauges(
-        About("stack_last_success_timestamp", SECONDS, "When the host was last found or made to be as the newest commit says."),
+        About(
+            "stack_last_success_timestamp",
+            SECONDS,
+            "When the host was last found or made to be as the newest commit says.",
+        ),
         one(stacks, |stack| moment(stack.state.succeeded)),
     )?;
     out.gauges(
@@ -163,7 +181,8 @@ fn deploys(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
             (labels, *count)
         })
     });
-    let about = About("deploys", None, "Deploys, by what they were for (change, repair, return) and how they ended.");
+    let about =
+        About("deploys", None, "Deploys, by what they were for (change, repair, return) and how they ended.");
     out.counters(about, all.collect())?;
     let durations = stacks.iter().flat_map(|stack| {
         stack.counts.durations.iter().map(|(outcome, histogram)| (stack.with("outcome", *outcome), histogram))
@@ -182,11 +201,16 @@ fn deploys(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
 fn looks(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
     let about = About("missed_by_events", None, "Differences that only a full look has found.");
     out.counters(about, sums(stacks, |counts| counts.missed))?;
-    let about = About("fetch_duration", SECONDS, "How long it took to ask the repository whether there is something new.");
+    let about = About(
+        "fetch_duration",
+        SECONDS,
+        "How long it took to ask the repository whether there is something new.",
+    );
     out.histograms(about, histograms(stacks, |counts| &counts.fetches))?;
     let about = About("fetch_failures", None, "How often the repository could not be read.");
     out.counters(about, sums(stacks, |counts| counts.fetch_failures))?;
-    let about = About("reconcile_duration", SECONDS, "How long a look took, with the deploys that it led to.");
+    let about =
+        About("reconcile_duration", SECONDS, "How long a look took, with the deploys that it led to.");
     out.histograms(about, histograms(stacks, |counts| &counts.looks))?;
     let triggers = stacks.iter().flat_map(|stack| {
         stack.counts.triggers.iter().map(|(trigger, count)| (stack.with("trigger", *trigger), *count))
@@ -199,19 +223,29 @@ fn delivery(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
     out.counters(about, sums(stacks, |counts| counts.changes))?;
     let about = About("dora_lead_time", SECONDS, "From a commit to its deploy; of several, from the oldest.");
     out.histograms(about, histograms(stacks, |counts| &counts.lead_times))?;
-    let about = About("dora_change_failures", None, "Commits that had to be rolled back or left a stack half done.");
+    let about =
+        About("dora_change_failures", None, "Commits that had to be rolled back or left a stack half done.");
     out.counters(about, sums(stacks, |counts| counts.change_failures))?;
-    let about = About("dora_time_to_restore", SECONDS, "From the first sign of a failure until every service is well.");
+    let about = About(
+        "dora_time_to_restore",
+        SECONDS,
+        "From the first sign of a failure until every service is well.",
+    );
     out.histograms(about, histograms(stacks, |counts| &counts.restore_times))
 }
 
 fn docker(out: &mut Out<'_, '_>, figures: &Figures) -> Result<(), Error> {
     let labels = |call: &str| vec![("call", call.to_owned())];
     let calls = figures.calls.iter().map(|(call, Call { took, .. })| (labels(call), took));
-    let about = About("docker_call_duration", SECONDS, "How long Docker took to answer, by the kind of call.");
+    let about =
+        About("docker_call_duration", SECONDS, "How long Docker took to answer, by the kind of call.");
     out.histograms(about, calls.collect())?;
     let errors = figures.calls.iter().map(|(call, Call { errors, .. })| (labels(call), *errors));
-    let about = About("docker_call_errors", None, "Calls that Docker refused or did not answer, by the kind of call.");
+    let about = About(
+        "docker_call_errors",
+        None,
+        "Calls that Docker refused or did not answer, by the kind of call.",
+    );
     out.counters(about, errors.collect())
 }
 
@@ -244,13 +278,22 @@ impl Out<'_, '_> {
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
         series.iter().try_for_each(|(labels, histogram)| {
             let (sum, count) = (histogram.sum(), histogram.count());
-            metric.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &histogram.buckets(), None)
+            metric.encode_family(labels)?.encode_histogram::<NoLabelSet>(
+                sum,
+                count,
+                &histogram.buckets(),
+                None,
+            )
         })
     }
 }
 
 /// A series for each state, 1 for the one that is.
-fn each<T: Copy>(stacks: &[Stack], states: &[(T, &str)], is: impl Fn(&Stack, T) -> bool) -> Vec<(Labels, f64)> {
+fn each<T: Copy>(
+    stacks: &[Stack],
+    states: &[(T, &str)],
+    is: impl Fn(&Stack, T) -> bool,
+) -> Vec<(Labels, f64)> {
     labelled(stacks, "state", states, is)
 }
 
@@ -261,7 +304,10 @@ fn labelled<T: Copy>(
     is: impl Fn(&Stack, T) -> bool,
 ) -> Vec<(Labels, f64)> {
     let series = stacks.iter().flat_map(|stack| {
-        states.iter().map(|(state, word)| (stack.with(label, *word), flag(is(stack, *state)))).collect::<Vec<_>>()
+        states
+            .iter()
+            .map(|(state, word)| (stack.with(label, *word), flag(is(stack, *state))))
+            .collect::<Vec<_>>()
     });
     series.collect()
 }

@@ -115,7 +115,8 @@ impl Metrics {
 
     fn figures(&self) -> Figures {
         let stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stacks: Vec<Stack> = stacks.iter().filter_map(Weak::upgrade).map(|stack| Stack::of(&stack)).collect();
+        let mut stacks: Vec<Stack> =
+            stacks.iter().filter_map(Weak::upgrade).map(|stack| Stack::of(&stack)).collect();
         // As long as nothing could be read, two may have no name. A series that is there twice spoils the whole.
         let mut names = BTreeSet::new();
         stacks.retain(|stack| names.insert(stack.name().clone()));

@@ -288,18 +288,16 @@ impl Counts {
                 if is_newest {
                     self.out_of_sync = None;
                 }
+                // Every gate has passed.
+                self.is_well(now);
                 match kind {
                     Kind::Change => {
                         self.changes += 1;
                         if let Some(since) = self.memory.waits_since.take().filter(|_| is_newest) {
                             self.lead_times.observe(seconds(since, now));
                         }
-                        self.is_well(now);
                     }
-                    Kind::Return => {
-                        self.rollbacks += 1;
-                        self.is_well(now);
-                    }
+                    Kind::Return => self.rollbacks += 1,
                     Kind::Repair => {}
                 }
             }

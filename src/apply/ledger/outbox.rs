@@ -22,7 +22,7 @@ pub struct Post<'a> {
     pub receiver: &'a str,
     /// What it tells of: a second message of this key is not written.
     pub key: &'a str,
-    /// The topic, where it tells of one. Only one message of a topic waits at a time.
+    /// The topic, where it tells of one. Of those that are not due yet, only the last one stays.
     pub topic: Option<&'a str>,
     /// It is not written where a message is there whose key begins so, for that one says it already.
     pub unless: Option<&'a str>,
@@ -55,8 +55,8 @@ impl Ledger {
         })
     }
 
-    /// Ends a topic for one receiver: what was not told of it is not told any more. Where something was, or may have
-    /// been, `recovery` is written. Returns whether something was.
+    /// Ends a topic for one receiver: what was not due yet is not told any more. Where something was, or may have been,
+    /// told, or is about to be, `recovery` is written. Returns whether something was.
     pub fn topic_is_over(
         &self,
         (receiver, topic): (&str, &str),
@@ -66,8 +66,8 @@ impl Ledger {
         let mut told = false;
         self.write(Write::Post, |transaction| {
             transaction.execute(
-                "DELETE FROM outbox WHERE receiver = ?1 AND topic = ?2 AND tries = 0 AND ended IS NULL",
-                params![receiver, topic],
+                "DELETE FROM outbox WHERE receiver = ?1 AND topic = ?2 AND due > ?3 AND tries = 0 AND ended IS NULL",
+                params![receiver, topic, now.as_millisecond()],
             )?;
             // The key is free for the next time that this happens.
             let left = transaction.execute(
@@ -157,8 +157,9 @@ fn put(transaction: &Transaction<'_>, post: &Post<'_>, now: Timestamp) -> Result
     )?;
     if written > 0 {
         transaction.execute(
-            "DELETE FROM outbox WHERE receiver = ?1 AND topic = ?2 AND key <> ?3 AND tries = 0 AND ended IS NULL",
-            params![receiver, topic, key],
+            "DELETE FROM outbox WHERE receiver = ?1 AND topic = ?2 AND key <> ?3 AND due > ?4 AND tries = 0
+                 AND ended IS NULL",
+            params![receiver, topic, key, now.as_millisecond()],
         )?;
         transaction.execute(
             "DELETE FROM outbox WHERE seq IN
@@ -259,7 +260,9 @@ mod tests {
         assert_eq!(sent(&ledger, 60), ["held c2"]);
         ledger.post(&[post("failed c3 d1", None, 60)], at(60)).unwrap();
         let held = Post { unless: Some("failed c3"), ..post("held c3", None, 60) };
-        ledger.post(&[held, Post { unless: Some("failed c4"), ..post("held c4", None, 60) }], at(60)).unwrap();
+        ledger
+            .post(&[held, Post { unless: Some("failed c4"), ..post("held c4", None, 60) }], at(60))
+            .unwrap();
         assert_eq!(sent(&ledger, 60), ["failed c3 d1", "held c4"]);
     }
 

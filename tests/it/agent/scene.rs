@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::agent::desk::Bell;
-use evenkeel::agent::{self, Audience, Follow, Happening, Trigger};
+use evenkeel::agent::{self, Audience, Audiences, Follow, Happening, Trigger};
 use evenkeel::apply::machine::Machine;
 use evenkeel::apply::progress::{Event, Progress};
 use evenkeel::apply::{Host, Outcome};
@@ -106,20 +106,32 @@ impl Scene {
         Machine::open(self.sim.clone(), &self.folder.path().join("state"), Host::Other).unwrap()
     }
 
-    /// Runs an agent beside `body`, and stops it at the end.
-    pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
-        let machine = self.machine();
-        let (ear, heard) = unbounded_channel();
-        let (ear, stop) = (Ear(ear), CancellationToken::new());
-        let mut watcher = Watcher { heard, stop: stop.clone(), last_trigger: Trigger::Startup };
-        let follow = Follow {
+    /// What the agent follows.
+    pub fn follow(&self) -> Follow {
+        Follow {
             repository: self.repository(),
             branch: Some("main".to_owned()),
             environment: "dev".parse().unwrap(),
             host_variables: BTreeMap::new(),
             poll: Duration::from_secs(60),
             look: Duration::from_secs(300),
-        };
+        }
+    }
+
+    /// Runs an agent beside `body`, and stops it at the end.
+    pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
+        self.play_before(Vec::new(), body).await;
+    }
+
+    /// The same, while `further` audiences are told as well.
+    pub async fn play_before(&self, further: Vec<Arc<dyn Audience>>, body: impl AsyncFnOnce(&mut Watcher)) {
+        let machine = self.machine();
+        let (ear, heard) = unbounded_channel();
+        let ear: Arc<dyn Audience> = Arc::new(Ear(ear));
+        // Whoever waits for something here finds it told to all the others.
+        let (ear, stop) = (Audiences([further, vec![ear]].concat()), CancellationToken::new());
+        let mut watcher = Watcher { heard, stop: stop.clone(), last_trigger: Trigger::Startup };
+        let follow = self.follow();
         let bell = Bell::default();
         let agent = agent::run(&machine, &follow, &ear, &bell, &stop);
         let body = async {

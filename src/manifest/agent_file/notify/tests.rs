@@ -39,8 +39,7 @@ fn a_receiver_says_what_it_is_told() {
 #[test]
 fn every_kind_can_be_said() {
     let receiver = |text: &str| read(text).unwrap().remove(0).receiver;
-    for (word, chat) in
-        [("discord", Chat::Discord), ("mattermost", Chat::Mattermost), ("teams", Chat::Teams)]
+    for (word, chat) in [("discord", Chat::Discord), ("mattermost", Chat::Mattermost), ("teams", Chat::Teams)]
     {
         let expected = Receiver::Chat { chat, url: file("/u") };
         assert_eq!(receiver(&format!("{{name: a, kind: {word}, url: {{file: /u}}}}")), expected);
@@ -67,7 +66,11 @@ fn every_kind_can_be_said() {
     for (text, expected, api) in [
         ("kind: github", Forge::Github, "https://api.github.com"),
         ("kind: gitlab", Forge::Gitlab, "https://gitlab.com/api/v4"),
-        ("kind: gitea, api: 'https://git.example.com/api/v1/'", Forge::Gitea, "https://git.example.com/api/v1"),
+        (
+            "kind: gitea, api: 'https://git.example.com/api/v1/'",
+            Forge::Gitea,
+            "https://git.example.com/api/v1",
+        ),
         ("kind: gitea, api: 'http://127.0.0.1:3000/api/v1'", Forge::Gitea, "http://127.0.0.1:3000/api/v1"),
     ] {
         let text = format!("{{name: a, {text}, repository: acme/infra, token: {{file: /t}}}}");
@@ -81,7 +84,7 @@ fn everything_wrong_is_told_where_it_stands() {
     let mut wrong = Vec::new();
     for (text, expected) in [
         ("{}", "3:3 missing-key: this receiver has no `name`\n3:3 missing-key: this receiver has no `kind`"),
-        ("{name: a, kind: irc}", "3:17 unknown-value: `irc` is not one of the words known here"),
+        ("{name: a, kind: irc}", "3:19 unknown-value: `irc` is not one of the words known here"),
         ("{name: a, kind: slack}", "3:3 missing-key: this receiver has no `url`"),
         (
             "{name: a, kind: slack, url: 'https://hooks.slack.com/x'}",
