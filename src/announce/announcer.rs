@@ -57,8 +57,10 @@ pub(super) struct Known {
     commits: VecDeque<CommitNote>,
     /// What was written last of each topic; none where it is known to be over.
     topics: BTreeMap<Topic, Option<String>>,
-    /// The deploy that is being returned from, since it failed while it was watched.
+    /// Whether it is being returned from a deploy, since it failed while it was watched.
     pub(super) returning: bool,
+    /// Whether it was looked for what has ended while nobody listened.
+    caught_up: bool,
 }
 
 /// What may be bad, and over one day.
@@ -182,7 +184,7 @@ impl Announcer {
             Happening::Fails { why, again: _ } => {
                 let (cause, next) = (Some(clean(why, CAUSE)), Some("evenkeel status".to_owned()));
                 let commit = known.newest_commit();
-                let message = Message { cause, next, commit, ..self.message(known, Event::Stalled) };
+                let message = Message { commit, cause, next, ..self.message(known, Event::Stalled) };
                 self.bad(known, (Topic::Host, "stalled"), &message, (STALLED, None));
             }
             Happening::Recovers => self.good(known, Topic::Host, None),
@@ -212,7 +214,13 @@ impl Announcer {
                 self.outbox
                     .announce(&message, Mark::of(&self.key(&format!("contested {service} {field} {day}"))));
             }
-            Happening::Woken(_) | Happening::WatchPassed(_) | Happening::Rests => {}
+            Happening::Rests => {
+                if !known.caught_up && known.stack.is_some() {
+                    known.caught_up = true;
+                    self.catch_up(known);
+                }
+            }
+            Happening::Woken(_) | Happening::WatchPassed(_) => {}
         }
     }
 
@@ -267,6 +275,10 @@ impl Known {
     /// Notes which stack a plan is for: what was cut off is ended before any manifest was read.
     pub(super) fn see(&mut self, plan: &Plan) {
         self.stack = Some(plan.stack.to_string());
+    }
+
+    pub(super) fn stack(&self) -> Option<&str> {
+        self.stack.as_deref()
     }
 
     fn note(&mut self, commit: CommitNote) {

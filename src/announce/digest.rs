@@ -31,7 +31,7 @@ pub async fn digests(outbox: Arc<Outbox>, desk: Arc<Desk>, stop: CancellationTok
     loop {
         let now = outbox.now().to_zoned(zone.clone());
         let mut pause = LONGEST;
-        for one in outbox.receivers() {
+        for one in outbox.receivers().iter() {
             let Some(time) = one.routing.digest else { continue };
             if let Some(day) = due(&now, time) {
                 // It is written once: its key has the day.

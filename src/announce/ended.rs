@@ -3,18 +3,23 @@
 use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
+use tracing::warn;
 
 use super::announcer::{Announcer, Known, LOG, Topic};
 use super::message::{Event, ImageChange, Message};
 use super::outbox::Mark;
 use super::text::{clean, clean_log};
+use crate::apply::ledger::history::{DeployRecord, State};
 use crate::apply::{Outcome, Report, StepFailure};
-use crate::plan::Plan;
+use crate::model::name::DeployId;
 use crate::plan::change::Kind;
 use crate::plan::fields::FieldValue;
+use crate::plan::{DesiredDigest, Plan};
 
 /// Changes and images that a message names.
 const NAMED: usize = 10;
+/// Deploys among which the last one of a commit is looked for.
+const RECENT: u32 = 20;
 /// The longest line of a change.
 const LINE: usize = 200;
 
@@ -56,10 +61,7 @@ impl Announcer {
             }
             Outcome::Applied(report) => {
                 let message = self.of_report(known, (Event::Deployed, plan), report);
-                let key = self.key(&format!("deployed {}", report.deploy));
-                // Whoever was told that a deploy failed is told of this one, whatever else it wants to know.
-                self.good(known, Topic::Deploy, Some((&message, &key)));
-                self.outbox.announce(&message, Mark::of(&key));
+                self.deployed(known, &message, &report.deploy);
             }
             Outcome::Interrupted(report) => {
                 let message = self.of_report(known, (Event::Interrupted, plan), report);
@@ -73,12 +75,61 @@ impl Announcer {
                 self.failed(known, (Event::RolledBack, plan), failure, report);
             }
             Outcome::Held { failure, report, .. } => {
-                self.failed(known, (Event::HalfDone, plan), failure, report)
+                self.failed(known, (Event::HalfDone, plan), failure, report);
             }
             Outcome::RollbackFailed { failure, report, .. } => {
                 self.failed(known, (Event::RollbackFailed, plan), failure, report);
             }
         }
+    }
+
+    /// Tells how the last deploy ended, if nobody was told: the agent may have died right after it, or it was cut off and
+    /// ended by a recovery.
+    pub(super) fn catch_up(&self, known: &mut Known) {
+        let Some(stack) = known.stack().and_then(|stack| stack.parse().ok()) else { return };
+        let history = match self.outbox.ledger().history(&stack, RECENT) {
+            Ok(history) => history,
+            Err(error) => return warn!(%error, "not known whether a deploy ended while nobody listened"),
+        };
+        let day_ago = self.outbox.now().checked_sub(SignedDuration::from_hours(24));
+        let is_recent = |record: &DeployRecord| day_ago.is_ok_and(|ago| record.began >= ago);
+        let last = history.into_iter().find(|record| record.trigger == "push");
+        let Some(record) = last.filter(is_recent) else { return };
+        let event = match record.state {
+            State::Committed | State::Done => Event::Deployed,
+            State::RolledBack => Event::RolledBack,
+            State::RollbackFailed => Event::RollbackFailed,
+            State::Held => Event::HalfDone,
+            // Nothing was touched, and it is tried again.
+            State::Failed
+            | State::Open
+            | State::RollingBack
+            | State::Interrupted
+            | State::RolledBackInWatch => return,
+        };
+        let commit = record.revision.commit().unwrap_or_default();
+        let took = record.ended.map(|ended| ended.duration_since(record.began).as_millis());
+        let message = Message {
+            commit: record.revision.commit().map(|commit| known.commit(commit)),
+            deploy: Some(record.id.to_string()),
+            cause: record.failure.as_deref().map(|failure| clean(failure, 500)),
+            took_ms: took.and_then(|took| u64::try_from(took).ok()),
+            next: (event != Event::Deployed).then(|| "evenkeel history".to_owned()),
+            ..self.message(known, event)
+        };
+        if event == Event::Deployed {
+            self.deployed(known, &message, &record.id);
+        } else {
+            let what = failed_key(commit, &record.desired, event);
+            self.bad(known, (Topic::Deploy, &what), &message, (SignedDuration::ZERO, None));
+        }
+    }
+
+    fn deployed(&self, known: &mut Known, message: &Message, deploy: &DeployId) {
+        let key = self.key(&format!("deployed {deploy}"));
+        // Whoever was told that a deploy failed is told of this one, whatever else it wants to know.
+        self.good(known, Topic::Deploy, Some((message, &key)));
+        self.outbox.announce(message, Mark::of(&key));
     }
 
     fn failed(
@@ -100,8 +151,7 @@ impl Announcer {
             ..self.of_report(known, (event, plan), report)
         };
         let commit = plan.revision.commit().unwrap_or_default();
-        // The same content fails in the same way; that both failed, the deploy and the way back, is more than one of them.
-        let what = format!("failed {commit} {} {event:?}", plan.desired.0);
+        let what = failed_key(commit, &plan.desired, event);
         self.bad(known, (Topic::Deploy, &what), &message, (SignedDuration::ZERO, None));
     }
 
@@ -121,6 +171,11 @@ impl Announcer {
             ..self.message(known, event)
         }
     }
+}
+
+/// The same content fails in the same way; that both failed, the deploy and the way back, is more than one of them.
+fn failed_key(commit: &str, desired: &DesiredDigest, event: Event) -> String {
+    format!("failed {commit} {} {event:?}", desired.0)
 }
 
 /// What a plan changes, a line for each object, without any value.

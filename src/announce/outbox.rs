@@ -1,7 +1,7 @@
 //! Who gets which message, and the writing of it into the ledger. Whoever announces is back as soon as that is on the disk.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -12,12 +12,13 @@ use super::render;
 use crate::apply::clock::Clock;
 use crate::apply::ledger::Ledger;
 use crate::apply::ledger::outbox::Post;
+use crate::apply::off_the_loop;
 use crate::manifest::{Notify, Receiver};
 
 /// The messages of one host, and their receivers.
 pub struct Outbox {
     ledger: Arc<Ledger>,
-    receivers: Vec<Notify>,
+    receivers: RwLock<Arc<[Notify]>>,
     clock: Arc<dyn Clock>,
     host: String,
     news: watch::Sender<()>,
@@ -52,12 +53,18 @@ impl<'a> Mark<'a> {
 impl Outbox {
     /// The outbox of this host, for these receivers.
     pub fn new(ledger: Arc<Ledger>, host: &str, receivers: Vec<Notify>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let receivers = RwLock::new(receivers.into());
         Arc::new(Self { ledger, receivers, clock, host: host.to_owned(), news: watch::Sender::new(()) })
     }
 
     /// Who gets messages.
-    pub fn receivers(&self) -> &[Notify] {
-        &self.receivers
+    pub fn receivers(&self) -> Arc<[Notify]> {
+        Arc::clone(&self.receivers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets who gets messages from now on. What sends them must be started anew: [`deliver`](super::deliver()).
+    pub fn set_receivers(&self, receivers: Vec<Notify>) {
+        *self.receivers.write().unwrap_or_else(PoisonError::into_inner) = receivers.into();
     }
 
     pub(super) fn ledger(&self) -> &Arc<Ledger> {
@@ -84,8 +91,9 @@ impl Outbox {
 
     /// Writes a message for those of whom `is_meant`, as far as they want it.
     pub(super) fn announce_to(&self, message: &Message, mark: Mark<'_>, is_meant: impl Fn(&Notify) -> bool) {
+        let receivers = self.receivers();
         let wanted: Vec<&Notify> =
-            self.receivers.iter().filter(|one| is_meant(one) && wants(one, message)).collect();
+            receivers.iter().filter(|one| is_meant(one) && wants(one, message)).collect();
         let Some(text) = (!wanted.is_empty()).then(|| serde_json::to_string(message)) else { return };
         let written = text.map_err(|error| error.to_string()).and_then(|text| {
             let now = self.now();
@@ -95,12 +103,12 @@ impl Outbox {
                 .iter()
                 .map(|one| Post { receiver: &one.name, key, topic, unless, message: &text, due })
                 .collect();
-            self.ledger.post(&posts, now).map_err(|error| error.to_string())
+            off_the_loop(|| self.ledger.post(&posts, now)).map_err(|error| error.to_string())
         });
         match written {
-            Ok(()) => drop(self.news.send_replace(())),
+            Ok(()) => self.news.send_replace(()),
             Err(error) => {
-                warn!(error, event = ?message.event, "a message could not be written and is not sent")
+                warn!(error, event = ?message.event, "a message could not be written and is not sent");
             }
         }
     }
@@ -109,12 +117,12 @@ impl Outbox {
     pub(super) fn is_over(&self, topic: &str, message: &Message, key: &str) {
         let Ok(text) = serde_json::to_string(message) else { return };
         let now = self.now();
-        for Notify { name, receiver, .. } in &self.receivers {
+        for Notify { name, receiver, .. } in self.receivers().iter() {
             let post = Post { receiver: name, key, topic: None, unless: None, message: &text, due: now };
             // The status of a commit has no end of its own: the next status takes its place.
             let recovery = takes(receiver, message).then_some(&post);
-            match self.ledger.topic_is_over((name, topic), recovery, now) {
-                Ok(true) => drop(self.news.send_replace(())),
+            match off_the_loop(|| self.ledger.topic_is_over((name, topic), recovery, now)) {
+                Ok(true) => self.news.send_replace(()),
                 Ok(false) => {}
                 Err(error) => warn!(%error, topic, "it could not be written that this is over"),
             }

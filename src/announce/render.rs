@@ -134,14 +134,9 @@ fn teams(message: &Message) -> Value {
 
 /// The message as plain text.
 pub(super) fn plain(message: &Message) -> String {
-    let mut text = String::new();
-    for (label, line) in message.lines() {
-        text.push_str(&format!("{label}: {line}\n"));
-    }
-    if !message.log.is_empty() {
-        text.push_str(&format!("\n{}\n", message.log.join("\n")));
-    }
-    text
+    let lines = message.lines().into_iter().map(|(label, line)| format!("{label}: {line}\n"));
+    let log = (!message.log.is_empty()).then(|| format!("\n{}\n", message.log.join("\n")));
+    lines.chain(log).collect()
 }
 
 /// A message to a topic of ntfy.

@@ -1,4 +1,4 @@
-//! The older text format of Prometheus, for what doesn't read OpenMetrics.
+//! The older text format of Prometheus, for what doesn't read `OpenMetrics`.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ pub(super) fn classic(open: &str) -> String {
             other => ("", other),
         };
         match word {
-            "HELP" => text.push_str(&format!("# HELP {name}{suffix} {rest}\n")),
-            "TYPE" => text.push_str(&format!("# TYPE {name}{suffix} {kind}\n")),
+            "HELP" => text.extend(["# HELP ", name, suffix, " ", rest, "\n"]),
+            "TYPE" => text.extend(["# TYPE ", name, suffix, " ", kind, "\n"]),
             _ => {}
         }
     }

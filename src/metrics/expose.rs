@@ -56,7 +56,7 @@ const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 pub(super) fn expose(encoder: &mut DescriptorEncoder<'_>, figures: &Figures) -> Result<(), Error> {
     let mut out = Out(encoder);
     let version = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
-    out.infos(About("build", None, "The release of Evenkeel that runs."), vec![version])?;
+    out.infos(About("build", None, "The release of Evenkeel that runs."), [version])?;
     states(&mut out, &figures.stacks)?;
     times(&mut out, &figures.stacks, figures.now)?;
     deploys(&mut out, &figures.stacks)?;
@@ -73,10 +73,7 @@ fn states(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
         labels.push(("newest", revisions.observed.clone().unwrap_or_default()));
         labels
     });
-    out.infos(
-        About("stack", None, "The commit that was deployed last, and the newest one."),
-        info.collect(),
-    )?;
+    out.infos(About("stack", None, "The commit that was deployed last, and the newest one."), info)?;
     let sync = [(Sync::InSync, "in_sync"), (Sync::OutOfSync, "out_of_sync"), (Sync::Unknown, "unknown")];
     out.gauges(
         About(
@@ -110,6 +107,10 @@ fn states(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
             stack.state.revisions.held.as_ref().is_some_and(|held| held.kind == kind)
         }),
     )?;
+    flags(out, stacks)
+}
+
+fn flags(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
     out.gauges(
         About("stack_quarantined", None, "Contents that failed and are not tried again."),
         one(stacks, |stack| Some(count(stack.state.revisions.quarantined.len()))),
@@ -183,19 +184,19 @@ fn deploys(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
     });
     let about =
         About("deploys", None, "Deploys, by what they were for (change, repair, return) and how they ended.");
-    out.counters(about, all.collect())?;
+    out.counters(about, all)?;
     let durations = stacks.iter().flat_map(|stack| {
         stack.counts.durations.iter().map(|(outcome, histogram)| (stack.with("outcome", *outcome), histogram))
     });
     let about = About("deploy_duration", SECONDS, "How long deploys took, the way back included.");
-    out.histograms(about, durations.collect())?;
+    out.histograms(about, durations)?;
     let about = About("rollbacks", None, "Deploys that returned to what ran before.");
     out.counters(about, sums(stacks, |counts| counts.rollbacks))?;
     let drift = stacks.iter().flat_map(|stack| {
         stack.counts.drift.iter().map(|(class, count)| (stack.with("field", class.clone()), *count))
     });
     let about = About("drift", None, "Differences that somebody has made on the host, by the kind of field.");
-    out.counters(about, drift.collect())
+    out.counters(about, drift)
 }
 
 fn looks(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
@@ -215,7 +216,7 @@ fn looks(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
     let triggers = stacks.iter().flat_map(|stack| {
         stack.counts.triggers.iter().map(|(trigger, count)| (stack.with("trigger", *trigger), *count))
     });
-    out.counters(About("reconciles", None, "Looks, by what woke the agent."), triggers.collect())
+    out.counters(About("reconciles", None, "Looks, by what woke the agent."), triggers)
 }
 
 fn delivery(out: &mut Out<'_, '_>, stacks: &[Stack]) -> Result<(), Error> {
@@ -239,46 +240,58 @@ fn docker(out: &mut Out<'_, '_>, figures: &Figures) -> Result<(), Error> {
     let calls = figures.calls.iter().map(|(call, Call { took, .. })| (labels(call), took));
     let about =
         About("docker_call_duration", SECONDS, "How long Docker took to answer, by the kind of call.");
-    out.histograms(about, calls.collect())?;
+    out.histograms(about, calls)?;
     let errors = figures.calls.iter().map(|(call, Call { errors, .. })| (labels(call), *errors));
     let about = About(
         "docker_call_errors",
         None,
         "Calls that Docker refused or did not answer, by the kind of call.",
     );
-    out.counters(about, errors.collect())
+    out.counters(about, errors)
 }
 
 /// Where metrics are written to.
 struct Out<'a, 'e>(&'a mut DescriptorEncoder<'e>);
 
 impl Out<'_, '_> {
-    fn infos(&mut self, About(name, unit, help): About, series: Vec<Labels>) -> Result<(), Error> {
+    fn infos(
+        &mut self,
+        About(name, unit, help): About,
+        series: impl IntoIterator<Item = Labels>,
+    ) -> Result<(), Error> {
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Info)?;
-        series.iter().try_for_each(|labels| metric.encode_info(labels))
+        series.into_iter().try_for_each(|labels| metric.encode_info(&labels))
     }
 
-    fn gauges(&mut self, About(name, unit, help): About, series: Vec<(Labels, f64)>) -> Result<(), Error> {
+    fn gauges(
+        &mut self,
+        About(name, unit, help): About,
+        series: impl IntoIterator<Item = (Labels, f64)>,
+    ) -> Result<(), Error> {
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-        series.iter().try_for_each(|(labels, value)| metric.encode_family(labels)?.encode_gauge(value))
+        series.into_iter().try_for_each(|(labels, value)| metric.encode_family(&labels)?.encode_gauge(&value))
     }
 
-    fn counters(&mut self, About(name, unit, help): About, series: Vec<(Labels, u64)>) -> Result<(), Error> {
+    fn counters(
+        &mut self,
+        About(name, unit, help): About,
+        series: impl IntoIterator<Item = (Labels, u64)>,
+    ) -> Result<(), Error> {
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
-        series.iter().try_for_each(|(labels, value)| {
-            metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(value, None)
+        series.into_iter().try_for_each(|(labels, value)| {
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
         })
     }
 
-    fn histograms(
+    fn histograms<'h>(
         &mut self,
         About(name, unit, help): About,
-        series: Vec<(Labels, &Histogram)>,
+        series: impl IntoIterator<Item = (Labels, &'h Histogram)>,
     ) -> Result<(), Error> {
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        series.iter().try_for_each(|(labels, histogram)| {
+        series.into_iter().try_for_each(|(labels, histogram)| {
             let (sum, count) = (histogram.sum(), histogram.count());
-            metric.encode_family(labels)?.encode_histogram::<NoLabelSet>(
+            metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
                 sum,
                 count,
                 &histogram.buckets(),

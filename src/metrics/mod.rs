@@ -36,7 +36,7 @@ pub struct Metrics {
 /// A format of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
     /// The older text format of Prometheus.
     Classic,

@@ -160,7 +160,7 @@ pub fn pace() -> Pace {
 pub struct Office {
     pub ledger: Arc<Ledger>,
     pub outbox: Arc<Outbox>,
-    pub folder: TempDir,
+    _folder: TempDir,
     running: Vec<AbortHandle>,
 }
 
@@ -171,16 +171,27 @@ impl Office {
 
     pub fn with_clock(receivers: impl FnOnce(&Path) -> Vec<Notify>, clock: Arc<dyn Clock>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Arc::new(Ledger::open(&folder.path().join("ledger.db")).unwrap());
+        let ledger = Ledger::open(&folder.path().join("ledger.db")).unwrap();
+        Self::over(ledger, folder, receivers, clock)
+    }
+
+    /// One over some ledger.
+    pub fn over(
+        ledger: Ledger,
+        folder: TempDir,
+        receivers: impl FnOnce(&Path) -> Vec<Notify>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let ledger = Arc::new(ledger);
         let receivers = receivers(folder.path());
         let outbox = Outbox::new(Arc::clone(&ledger), "web-1", receivers, clock);
-        Self { ledger, outbox, folder, running: Vec::new() }
+        Self { ledger, outbox, _folder: folder, running: Vec::new() }
     }
 
     /// Writes a message into the outbox, for everybody.
     pub fn write(&self, key: &str, message: &Message) {
         let text = serde_json::to_string(message).unwrap();
-        for one in self.outbox.receivers() {
+        for one in self.outbox.receivers().iter() {
             let due = message.at;
             let post = Post { receiver: &one.name, key, topic: None, unless: None, message: &text, due };
             self.ledger.post(&[post], message.at).unwrap();
@@ -201,7 +212,8 @@ impl Office {
     /// Waits until everything was sent or dropped.
     pub async fn is_empty(&self) {
         let all_done = || {
-            let mut names = self.outbox.receivers().iter().map(|one| one.name.as_str());
+            let receivers = self.outbox.receivers();
+            let mut names = receivers.iter().map(|one| one.name.as_str());
             names.all(|name| self.ledger.next_post(name, Timestamp::MAX).unwrap().is_none())
         };
         let waiting = async {

@@ -47,11 +47,11 @@ fn shown(got: &Got) -> String {
     let boring = ["accept", "content-length", "content-type", "host", "user-agent"];
     let is_telling = |name: &str, value: &str| !boring.contains(&name) || name == "accept" && value != "*/*";
     let headers = got.headers.iter().filter(|(name, value)| is_telling(name, value));
-    let headers: String = headers.map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value}\n")).collect();
     let body: serde_json::Value = serde_json::from_str(&got.body).unwrap();
     assert_eq!(got.header("content-type"), "application/json");
     assert!(got.header("user-agent").starts_with("evenkeel/"));
-    format!("POST {}\n{headers}\n{}", got.path, serde_json::to_string_pretty(&body).unwrap())
+    format!("POST {}\n{}\n{}", got.path, headers.concat(), serde_json::to_string_pretty(&body).unwrap())
 }
 
 /// What a receiver gets of the hostile message.

@@ -20,7 +20,7 @@ use super::fakes::{DEADLINE, Office, pace, secret};
 struct Server {
     address: SocketAddr,
     heard: UnboundedReceiver<Vec<String>>,
-    _server: AbortOnDropHandle<()>,
+    _talks: AbortOnDropHandle<()>,
 }
 
 impl Server {
@@ -36,7 +36,7 @@ impl Server {
                 talk(stream, answer, &sender).await;
             }
         });
-        Self { address, heard, _server: AbortOnDropHandle::new(server) }
+        Self { address, heard, _talks: AbortOnDropHandle::new(server) }
     }
 
     async fn heard(&mut self) -> Vec<String> {

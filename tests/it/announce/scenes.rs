@@ -140,6 +140,33 @@ async fn a_deploy_and_its_failure_and_the_way_out_are_each_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ended_while_nobody_listened_is_told_once() {
+    let scene = Scene::new();
+    let first = scene.commit(&manifest("app:1"));
+    scene.play(async |agent| agent.deployed(&first).await).await;
+    let ledger = Ledger::open(&scene.folder.path().join("state/ledger.db")).unwrap();
+    let office = Office::over(ledger, tempfile::tempdir().unwrap(), receivers, Arc::new(HostClock));
+    let ears = Ears { office, clock: Paused(Instant::now()) };
+    let told = || {
+        let (ledger, mut events) = (&ears.office.ledger, Vec::new());
+        while let Some(waiting) = ledger.next_post("all", Timestamp::MAX).unwrap() {
+            ledger.end_post(waiting.id, Timestamp::now()).unwrap();
+            let message: Message = serde_json::from_str(&waiting.message).unwrap();
+            events.push((message.event, message.commit.unwrap().id));
+        }
+        events
+    };
+    for expected in [vec![(Event::Deployed, first.clone())], Vec::new()] {
+        scene.play_before(ears.announcer(), async |agent| agent.rests().await).await;
+        assert_eq!(told(), expected);
+    }
+    let second = scene.commit(&manifest("app:2"));
+    scene.play_before(ears.announcer(), async |agent| agent.deployed(&second).await).await;
+    scene.play_before(ears.announcer(), async |agent| agent.rests().await).await;
+    assert_eq!(told(), [(Event::Deployed, second)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hold_is_told_when_it_lasts_and_when_it_is_over() {
     let (scene, ears) = (Scene::new(), Ears::new());
     let first = scene.commit(&manifest("app:1"));
@@ -288,8 +315,7 @@ async fn a_failed_watch_and_the_return_are_told() {
             ears.events("all");
             ears.events("forge");
             assert!(scene.sim.stop_by_hand(&"shop-dev-web-1".parse().unwrap()));
-            agent.ended().await;
-            agent.rests().await;
+            agent.deployed(&first).await;
             assert_eq!(ears.events("all"), [Event::WatchFailed, Event::Returned]);
             assert_eq!(ears.events("forge"), [Event::WatchFailed]);
             time::sleep(Duration::from_secs(3600)).await;

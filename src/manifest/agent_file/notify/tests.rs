@@ -79,67 +79,70 @@ fn every_kind_can_be_said() {
     }
 }
 
+/// What is wrong, and what is told of it.
+const WRONG: [(&str, &str); 15] = [
+    ("{}", "3:3 missing-key: this receiver has no `name`\n3:3 missing-key: this receiver has no `kind`"),
+    ("{name: a, kind: irc}", "3:19 unknown-value: `irc` is not one of the words known here"),
+    ("{name: a, kind: slack}", "3:3 missing-key: this receiver has no `url`"),
+    (
+        "{name: a, kind: slack, url: 'https://hooks.slack.com/x'}",
+        "3:31 inline-secret: a secret is not written into agent.yaml",
+    ),
+    (
+        "{name: 'a b', kind: slack, url: {file: /u}}",
+        "3:10 bad-name: the name of a receiver is of at most 63 letters, digits, `.`, `_` and `-`",
+    ),
+    (
+        "{name: a, kind: slack, url: {file: /u}, to: x@y}",
+        "3:43 unknown-key: a receiver of the kind `slack` has no `to`",
+    ),
+    (
+        "{name: a, kind: slack, url: {file: /u}, colour: red}",
+        "3:43 unknown-key: a receiver of notifications has no key `colour`",
+    ),
+    (
+        "{name: a, kind: slack, url: {file: /u}, severity: bad, digest: '24:00', environments: [A/b]}",
+        "3:53 unknown-value: `bad` is not one of the words known here\n\
+         3:66 bad-time: a time of day is wanted here\n\
+         3:90 bad-name: `A/b` is not a valid environment name",
+    ),
+    (
+        "{name: a, kind: ntfy, url: {file: /u}}\n- {name: a, kind: teams, url: {file: /u}}",
+        "4:3 duplicate-name: two receivers are called `a`",
+    ),
+    ("{name: a, kind: webhook, url: {file: /u}}", "3:3 missing-key: this receiver has no `secret`"),
+    (
+        "{name: a, kind: email, tls: none, server: mail.example.com, from: a@b, to: c@d}",
+        "3:45 not-encrypted: mail is sent without encryption only to a server on this host",
+    ),
+    (
+        "{name: a, kind: email, server: 'mail:x', from: a b@c, to: [d], username: u}",
+        "3:34 bad-address: the name of a mail server is wanted here\n\
+         3:50 bad-address: a mail address is wanted here\n\
+         3:62 bad-address: a mail address is wanted here\n\
+         3:3 missing-key: `username` and `password` are given together, or neither",
+    ),
+    (
+        "{name: a, kind: gitea, repository: infra, token: {file: t}}",
+        "3:3 missing-key: this receiver has no `api`\n\
+         3:38 bad-name: a repository of a forge is wanted here\n\
+         3:59 relative-path: an absolute path is wanted here",
+    ),
+    (
+        "{name: a, kind: github, api: 'http://github.example.com', repository: a/../b, token: {file: /t}}",
+        "3:32 bad-address: the address of an API is wanted here, by https, or by http on this host only\n\
+         3:73 bad-name: a repository of a forge is wanted here",
+    ),
+    (
+        "{name: a, kind: github, api: 'https://me:pw@github.example.com', repository: a/b, token: {file: /t}}",
+        "3:32 bad-address: the address of an API is wanted here, by https, or by http on this host only",
+    ),
+];
+
 #[test]
 fn everything_wrong_is_told_where_it_stands() {
     let mut wrong = Vec::new();
-    for (text, expected) in [
-        ("{}", "3:3 missing-key: this receiver has no `name`\n3:3 missing-key: this receiver has no `kind`"),
-        ("{name: a, kind: irc}", "3:19 unknown-value: `irc` is not one of the words known here"),
-        ("{name: a, kind: slack}", "3:3 missing-key: this receiver has no `url`"),
-        (
-            "{name: a, kind: slack, url: 'https://hooks.slack.com/x'}",
-            "3:31 inline-secret: a secret is not written into agent.yaml",
-        ),
-        (
-            "{name: 'a b', kind: slack, url: {file: /u}}",
-            "3:10 bad-name: the name of a receiver is of at most 63 letters, digits, `.`, `_` and `-`",
-        ),
-        (
-            "{name: a, kind: slack, url: {file: /u}, to: x@y}",
-            "3:43 unknown-key: a receiver of the kind `slack` has no `to`",
-        ),
-        (
-            "{name: a, kind: slack, url: {file: /u}, colour: red}",
-            "3:43 unknown-key: a receiver of notifications has no key `colour`",
-        ),
-        (
-            "{name: a, kind: slack, url: {file: /u}, severity: bad, digest: '24:00', environments: [A/b]}",
-            "3:53 unknown-value: `bad` is not one of the words known here\n\
-             3:66 bad-time: a time of day is wanted here\n\
-             3:90 bad-name: `A/b` is not a valid environment name",
-        ),
-        (
-            "{name: a, kind: ntfy, url: {file: /u}}\n- {name: a, kind: teams, url: {file: /u}}",
-            "4:3 duplicate-name: two receivers are called `a`",
-        ),
-        ("{name: a, kind: webhook, url: {file: /u}}", "3:3 missing-key: this receiver has no `secret`"),
-        (
-            "{name: a, kind: email, tls: none, server: mail.example.com, from: a@b, to: c@d}",
-            "3:45 not-encrypted: mail is sent without encryption only to a server on this host",
-        ),
-        (
-            "{name: a, kind: email, server: 'mail:x', from: a b@c, to: [d], username: u}",
-            "3:34 bad-address: the name of a mail server is wanted here\n\
-             3:50 bad-address: a mail address is wanted here\n\
-             3:62 bad-address: a mail address is wanted here\n\
-             3:3 missing-key: `username` and `password` are given together, or neither",
-        ),
-        (
-            "{name: a, kind: gitea, repository: infra, token: {file: t}}",
-            "3:3 missing-key: this receiver has no `api`\n\
-             3:38 bad-name: a repository of a forge is wanted here\n\
-             3:59 relative-path: an absolute path is wanted here",
-        ),
-        (
-            "{name: a, kind: github, api: 'http://github.example.com', repository: a/../b, token: {file: /t}}",
-            "3:32 bad-address: the address of an API is wanted here, by https, or by http on this host only\n\
-             3:73 bad-name: a repository of a forge is wanted here",
-        ),
-        (
-            "{name: a, kind: github, api: 'https://me:pw@github.example.com', repository: a/b, token: {file: /t}}",
-            "3:32 bad-address: the address of an API is wanted here, by https, or by http on this host only",
-        ),
-    ] {
+    for (text, expected) in WRONG {
         let told = read(text).unwrap_err();
         // The order in which they are found is none of the reader's business.
         let sorted = |text: &str| {
