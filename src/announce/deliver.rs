@@ -69,13 +69,9 @@ pub async fn deliver(outbox: Arc<Outbox>, pace: Pace, stop: CancellationToken) {
     if let Err(error) = on_ledger(&outbox, move |ledger| ledger.open_outbox(settled, old)).await {
         warn!(%error, "the outbox could not be made ready");
     }
-    let client = match post::client(pace.timeout) {
-        Ok(client) => client,
-        Err(error) => return warn!(error, "nothing can be sent by http, and no message is"),
-    };
     let mut queues = JoinSet::new();
-    for receiver in outbox.receivers().to_vec() {
-        let queue = Queue { outbox: Arc::clone(&outbox), client: client.clone(), receiver, pace };
+    for receiver in outbox.receivers().iter().cloned() {
+        let queue = Queue { outbox: Arc::clone(&outbox), receiver, pace };
         let stop = stop.clone();
         queues.spawn(async move { stop.run_until_cancelled(queue.run()).await });
     }
@@ -85,7 +81,6 @@ pub async fn deliver(outbox: Arc<Outbox>, pace: Pace, stop: CancellationToken) {
 /// The messages of one receiver.
 struct Queue {
     outbox: Arc<Outbox>,
-    client: reqwest::Client,
     receiver: Notify,
     pace: Pace,
 }
@@ -138,7 +133,7 @@ impl Queue {
             Ok(message) => {
                 let id = format!("msg_{}_{id}", since.as_millisecond());
                 let letter = Letter { id: &id, message: &message, now };
-                post::send(&self.client, &self.receiver.receiver, letter, self.pace.timeout).await
+                post::send(&self.receiver, letter, self.pace.timeout).await
             }
             // Another release wrote it.
             Err(error) => Err(NotTaken::for_good(error.to_string())),

@@ -1,15 +1,13 @@
 //! Mail by SMTP.
 
-use std::time::Duration;
-
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{CertificateStore, Tls as Encryption, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls as Encryption, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor};
 
 use super::guard::resolved;
-use super::post::{Letter, NotTaken, chain};
+use super::post::{Letter, NotTaken, To, certificates, chain};
 use super::render::{plain, subject};
 use crate::agent::credential::Secret;
 use crate::manifest::{Email, Tls};
@@ -19,7 +17,7 @@ pub(super) async fn send(
     email: &Email,
     login: Option<(&str, Secret)>,
     letter: Letter<'_>,
-    timeout: Duration,
+    To { ca, timeout }: To<'_>,
 ) -> Result<(), NotTaken> {
     let mail = mail(email, letter)?;
     // It connects to just the address that was looked at, and asks for the certificate of the name.
@@ -31,8 +29,8 @@ pub(super) async fn send(
     };
     let encryption = match email.tls {
         Tls::None => Encryption::None,
-        Tls::Tls => Encryption::Wrapper(parameters(&email.server)?),
-        Tls::Starttls => Encryption::Required(parameters(&email.server)?),
+        Tls::Tls => Encryption::Wrapper(parameters(&email.server, ca).await?),
+        Tls::Starttls => Encryption::Required(parameters(&email.server, ca).await?),
     };
     let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
         .port(email.port)
@@ -52,11 +50,14 @@ pub(super) async fn send(
     }
 }
 
-fn parameters(server: &str) -> Result<TlsParameters, NotTaken> {
-    TlsParameters::builder(server.to_owned())
-        .certificate_store(CertificateStore::WebpkiRoots)
-        .build_rustls()
-        .map_err(|error| NotTaken::for_now(chain(&error)))
+async fn parameters(server: &str, ca: Option<&str>) -> Result<TlsParameters, NotTaken> {
+    let mut builder =
+        TlsParameters::builder(server.to_owned()).certificate_store(CertificateStore::WebpkiRoots);
+    if let Some(ca) = ca {
+        let added = Certificate::from_pem(&certificates(ca).await?);
+        builder = builder.add_root_certificate(added.map_err(|error| NotTaken::for_now(chain(&error)))?);
+    }
+    builder.build_rustls().map_err(|error| NotTaken::for_now(chain(&error)))
 }
 
 fn mail(email: &Email, letter: Letter<'_>) -> Result<Mail, NotTaken> {

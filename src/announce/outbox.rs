@@ -174,7 +174,7 @@ mod tests {
         } else {
             Receiver::Chat { chat: Chat::Slack, url: file() }
         };
-        Notify { name: "a".to_owned(), routing, receiver }
+        Notify { name: "a".to_owned(), routing, receiver, ca: None }
     }
 
     fn message(event: Event, environment: &str, stack: &str) -> Message {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, redirect, retry};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::guard::{Resolver, checked_url};
@@ -12,7 +14,7 @@ use super::mail;
 use super::message::Message;
 use super::render::{self, At, Sent};
 use crate::agent::credential::{self, Secret};
-use crate::manifest::{Credential, Receiver};
+use crate::manifest::{Credential, Notify, Receiver};
 
 /// The most that is read of an answer.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -36,13 +38,22 @@ impl NotTaken {
     }
 }
 
-/// The client for all receivers of http: no redirects, no proxy of the environment, no address that is forbidden.
-pub(super) fn client(timeout: Duration) -> Result<Client, String> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+/// A client for one request: no redirects, no proxy of the environment, no address that is forbidden. One is made each time,
+/// so that certificates that were changed count at once; between two messages there are hours.
+async fn client(ca: Option<&str>, timeout: Duration) -> Result<Client, NotTaken> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(ca) = ca {
+        for certificate in CertificateDer::pem_slice_iter(&certificates(ca).await?) {
+            let added = certificate
+                .map_err(|error| error.to_string())
+                .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+            added.map_err(|error| NotTaken::for_now(format!("the certificates in {ca}: {error}")))?;
+        }
+    }
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(|error| NotTaken::for_now(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Client::builder()
@@ -54,11 +65,18 @@ pub(super) fn client(timeout: Duration) -> Result<Client, String> {
         .dns_resolver(Resolver)
         .timeout(timeout)
         .connect_timeout(timeout)
-        // Between two messages there are hours.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("evenkeel/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| error.to_string())
+        .map_err(|error| NotTaken::for_now(chain(&error)))
+}
+
+/// The file with certificates that a receiver may prove itself by.
+pub(super) async fn certificates(path: &str) -> Result<Vec<u8>, NotTaken> {
+    let owned = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || std::fs::read(owned)).await;
+    let read = read.map_err(|_| NotTaken::for_now("stopped"))?;
+    read.map_err(|error| NotTaken::for_now(format!("the certificates in {path} can't be read: {error}")))
 }
 
 /// A message that is sent.
@@ -72,18 +90,24 @@ pub(super) struct Letter<'a> {
     pub(super) now: Timestamp,
 }
 
+/// How a receiver is reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct To<'a> {
+    /// A file with certificates that it may prove itself by.
+    pub(super) ca: Option<&'a str>,
+    /// The longest time for one try.
+    pub(super) timeout: Duration,
+}
+
 /// Sends a message. Secrets are read each time, so that a new one counts at once.
-pub(super) async fn send(
-    client: &Client,
-    receiver: &Receiver,
-    letter: Letter<'_>,
-    timeout: Duration,
-) -> Result<(), NotTaken> {
+pub(super) async fn send(receiver: &Notify, letter: Letter<'_>, timeout: Duration) -> Result<(), NotTaken> {
     let Letter { id, message, now } = letter;
-    match receiver {
+    let ca = receiver.ca.as_deref();
+    let to = To { ca, timeout };
+    match &receiver.receiver {
         Receiver::Chat { chat, url } => {
             let url = secret(url).await?;
-            post(client, url.expose(), render::chat(*chat, message)).await
+            post(to, url.expose(), render::chat(*chat, message)).await
         }
         Receiver::Ntfy { url, token } => {
             let url = secret(url).await?;
@@ -96,17 +120,17 @@ pub(super) async fn send(
             else {
                 return Err(NotTaken::for_good("the address of a topic is `https://SERVER/TOPIC`"));
             };
-            post(client, server, render::ntfy(topic, token.as_ref(), message)).await
+            post(to, server, render::ntfy(topic, token.as_ref(), message)).await
         }
         Receiver::Webhook { url, secret: key } => {
             let (url, key) = (secret(url).await?, secret(key).await?);
-            post(client, url.expose(), render::webhook(&key, id, now, message)).await
+            post(to, url.expose(), render::webhook(&key, id, now, message)).await
         }
         Receiver::CommitStatus { forge, api, repository, token } => {
             let token = secret(token).await?;
             let at = At { forge: *forge, api, repository, token: &token };
             match render::commit_status(at, message) {
-                Some((url, sent)) => post(client, &url, sent).await,
+                Some((url, sent)) => post(to, &url, sent).await,
                 None => Ok(()),
             }
         }
@@ -115,7 +139,7 @@ pub(super) async fn send(
                 Some((name, password)) => Some((name.as_str(), secret(password).await?)),
                 None => None,
             };
-            mail::send(email, password, letter, timeout).await
+            mail::send(email, password, letter, to).await
         }
     }
 }
@@ -128,9 +152,10 @@ async fn secret(credential: &Credential) -> Result<Secret, NotTaken> {
     read.map_err(|error| NotTaken::for_now(error.to_string()))
 }
 
-async fn post(client: &Client, url: &str, sent: Sent) -> Result<(), NotTaken> {
+async fn post(to: To<'_>, url: &str, sent: Sent) -> Result<(), NotTaken> {
     let url = checked_url(url).map_err(|refused| NotTaken::for_good(refused.to_string()))?;
-    let mut request = client.post(url).header(CONTENT_TYPE, "application/json").body(sent.body);
+    let mut request =
+        client(to.ca, to.timeout).await?.post(url).header(CONTENT_TYPE, "application/json").body(sent.body);
     for (name, value) in &sent.headers {
         let value = HeaderValue::from_str(value.expose());
         let Ok(mut value) = value else {

@@ -44,6 +44,9 @@ fn mark(urgency: Urgency, event: Event) -> &'static str {
     }
 }
 
+/// Slack refuses a message with a longer block, which may hold 3000 characters; an escaped one counts as up to five.
+const SLACK_BLOCK: usize = 2900;
+
 /// The body of a chat's incoming webhook.
 pub(super) fn chat(chat: Chat, message: &Message) -> Sent {
     Sent::json(&match chat {
@@ -59,14 +62,26 @@ fn slack_blocks(message: &Message) -> Value {
     let section =
         |text: String| json!({"type": "section", "text": {"type": "mrkdwn", "verbatim": true, "text": text}});
     let mut blocks = vec![section(format!("*{}*", slack(&cut(&title, 300))))];
-    let lines: Vec<_> =
-        message.lines().iter().map(|(label, text)| format!("{label}: {}", slack_code(text))).collect();
-    // A block holds 3000 characters, in which an escaped one counts as five.
-    blocks.extend(lines.chunks(5).map(|lines| section(lines.join("\n"))));
-    if !message.log.is_empty() {
-        blocks.push(section(slack(&block(&message.log))));
+    let mut lines = String::new();
+    for (label, text) in message.lines() {
+        let line = format!("{label}: {}\n", slack_code(&cut(&text, SLACK_BLOCK / 6)));
+        if lines.chars().count() + line.chars().count() > SLACK_BLOCK {
+            blocks.push(section(std::mem::take(&mut lines)));
+        }
+        lines.push_str(&line);
     }
+    blocks.extend((!lines.is_empty()).then(|| section(lines)));
+    blocks.extend(slack_log(&message.log).map(section));
     json!({"text": slack(&title), "blocks": blocks})
+}
+
+/// As much of the end of a log as a block takes.
+fn slack_log(log: &[String]) -> Option<String> {
+    let fits = |from: usize| {
+        let text = slack(&block(log.get(from..).unwrap_or_default()));
+        (text.chars().count() <= SLACK_BLOCK).then_some(text)
+    };
+    (0..log.len()).find_map(fits)
 }
 
 fn discord(message: &Message) -> Value {
@@ -283,6 +298,24 @@ pub(super) fn subject(message: &Message) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_block_for_slack_is_too_long() {
+        let line = "<&>".repeat(200);
+        let message = Message {
+            cause: Some(line.clone()),
+            changes: vec![line.clone(); 10],
+            log: vec![line; 20],
+            ..Message::of(Event::Failed, "web-1", Timestamp::UNIX_EPOCH)
+        };
+        let sent: Value = serde_json::from_str(&chat(Chat::Slack, &message).body).unwrap();
+        let blocks = sent["blocks"].as_array().unwrap();
+        assert!((3..50).contains(&blocks.len()));
+        for block in blocks {
+            let text = block["text"]["text"].as_str().unwrap();
+            assert!((1..=3000).contains(&text.chars().count()), "{}", text.chars().count());
+        }
+    }
 
     #[test]
     fn a_webhook_is_signed_as_the_standard_says() {

@@ -250,6 +250,7 @@ pub(crate) const NOTIFY: Keys = Keys {
         "environments",
         "stacks",
         "digest",
+        "ca",
         "url",
         "token",
         "secret",

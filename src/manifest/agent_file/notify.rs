@@ -22,6 +22,8 @@ pub struct Notify {
     pub routing: Routing,
     /// Where it is.
     pub receiver: Receiver,
+    /// A file with certificates that it may prove itself by, besides those that browsers trust. An absolute path.
+    pub ca: Option<String>,
 }
 
 /// What a receiver is told.
@@ -170,7 +172,7 @@ const KINDS: [(&str, Kind); 10] = [
 ];
 
 /// What every receiver may say.
-const COMMON: [&str; 6] = ["name", "kind", "severity", "environments", "stacks", "digest"];
+const COMMON: [&str; 7] = ["name", "kind", "severity", "environments", "stacks", "digest", "ca"];
 
 impl Kind {
     fn keys(self) -> &'static [&'static str] {
@@ -218,6 +220,7 @@ fn one(problems: &mut Problems, node: &Node) -> Option<Notify> {
         }
     }
     let routing = routing(problems, map);
+    let ca = super::said(map, "ca").and_then(|node| super::absolute(problems, node));
     let receiver = match kind {
         Kind::Chat(chat) => Receiver::Chat { chat, url: entry.secret(problems, "url")? },
         Kind::Ntfy => {
@@ -232,7 +235,7 @@ fn one(problems: &mut Problems, node: &Node) -> Option<Notify> {
         Kind::Email => Receiver::Email(email::email(problems, &entry)?),
         Kind::Forge(forge) => commit_status(problems, &entry, forge)?,
     };
-    Some(Notify { name: name?, routing, receiver })
+    Some(Notify { name: name?, routing, receiver, ca })
 }
 
 /// One entry of the list.

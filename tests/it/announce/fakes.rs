@@ -135,14 +135,14 @@ pub fn webhook(folder: &Path, name: &str, url: &str) -> Notify {
     let url = secret(folder, &format!("{name}.url"), url);
     let key = secret(folder, &format!("{name}.key"), "a key that nobody guesses");
     let receiver = Receiver::Webhook { url, secret: key };
-    Notify { name: name.to_owned(), routing: Routing::default(), receiver }
+    Notify { name: name.to_owned(), routing: Routing::default(), receiver, ca: None }
 }
 
 /// A channel of a chat at `url`.
 pub fn chat(folder: &Path, chat: Chat, url: &str) -> Notify {
     let name = format!("{chat:?}").to_lowercase();
     let url = secret(folder, &name, url);
-    Notify { name, routing: Routing::default(), receiver: Receiver::Chat { chat, url } }
+    Notify { name, routing: Routing::default(), receiver: Receiver::Chat { chat, url }, ca: None }
 }
 
 /// A pace for tests: tries follow each other at once.

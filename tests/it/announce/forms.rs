@@ -78,7 +78,7 @@ async fn a_topic_of_ntfy() {
     let got = of(|folder, fake| {
         let (url, token) = (fake.url("/ops"), Some(secret(folder, "token", "tk_1")));
         let receiver = Receiver::Ntfy { url: secret(folder, "url", &url), token };
-        Notify { name: "ntfy".to_owned(), routing: Routing::default(), receiver }
+        Notify { name: "ntfy".to_owned(), routing: Routing::default(), receiver, ca: None }
     });
     insta::assert_snapshot!("ntfy", got.await);
 }
@@ -96,7 +96,7 @@ async fn statuses_of_commits() {
             let (api, repository) = (fake.url("/api"), "acme/infra".to_owned());
             let token = secret(folder, "token", "t0ken");
             let receiver = Receiver::CommitStatus { forge, api, repository, token };
-            Notify { name: "forge".to_owned(), routing: Routing::default(), receiver }
+            Notify { name: "forge".to_owned(), routing: Routing::default(), receiver, ca: None }
         });
         insta::assert_snapshot!(format!("{forge:?}").to_lowercase(), got.await);
     }

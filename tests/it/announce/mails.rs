@@ -83,7 +83,7 @@ fn office(server: &Server) -> Office {
             to: vec!["ops@example.com".to_owned(), "dev@example.com".to_owned()],
         };
         let receiver = Receiver::Email(email);
-        vec![Notify { name: "mail".to_owned(), routing: Routing::default(), receiver }]
+        vec![Notify { name: "mail".to_owned(), routing: Routing::default(), receiver, ca: None }]
     })
 }
 
@@ -161,7 +161,7 @@ async fn a_server_that_can_not_encrypt_gets_no_password() {
             to: vec!["ops@example.com".to_owned()],
         };
         let receiver = Receiver::Email(email);
-        vec![Notify { name: "mail".to_owned(), routing: Routing::default(), receiver }]
+        vec![Notify { name: "mail".to_owned(), routing: Routing::default(), receiver, ca: None }]
     });
     office.write("a", &degraded());
     let ledger = Arc::clone(&office.ledger);

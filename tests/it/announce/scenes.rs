@@ -40,10 +40,11 @@ fn receivers(_: &Path) -> Vec<Notify> {
         name: name.to_owned(),
         routing: Routing { least, ..Routing::default() },
         receiver: Receiver::Chat { chat: Chat::Slack, url: file() },
+        ca: None,
     };
     let (api, repository) = ("https://git.example.com".to_owned(), "acme/shop".to_owned());
     let receiver = Receiver::CommitStatus { forge: Forge::Gitea, api, repository, token: file() };
-    let forge = Notify { name: "forge".to_owned(), routing: Routing::default(), receiver };
+    let forge = Notify { name: "forge".to_owned(), routing: Routing::default(), receiver, ca: None };
     vec![chat("all", Urgency::Info), chat("urgent", Urgency::Warning), forge]
 }
 
@@ -370,7 +371,7 @@ async fn a_summary_is_written_once_a_day() {
     let at = ears.clock.now().to_zoned(jiff::tz::TimeZone::system());
     let routing = Routing { digest: Some((at.hour(), at.minute())), ..Routing::default() };
     let receiver = receivers(Path::new("")).remove(0).receiver;
-    let daily = Notify { name: "daily".to_owned(), routing, receiver };
+    let daily = Notify { name: "daily".to_owned(), routing, receiver, ca: None };
     let office = Office::with_clock(|_| vec![daily], Arc::new(ears.clock));
     let stop = CancellationToken::new();
     let writing = tokio::spawn(digests(Arc::clone(&office.outbox), desk, stop.clone()));

@@ -23,9 +23,9 @@ fn file(path: &str) -> Credential {
 #[test]
 fn a_receiver_says_what_it_is_told() {
     let text = "{name: ops, kind: slack, url: {file: /s}, severity: warning, environments: [prod], stacks: shop-prod, \
-                digest: '08:00'}";
+                digest: '08:00', ca: /etc/ssl/forge.pem}";
     let [one] = &read(text).unwrap()[..] else { panic!() };
-    assert_eq!(one.name, "ops");
+    assert_eq!((one.name.as_str(), one.ca.as_deref()), ("ops", Some("/etc/ssl/forge.pem")));
     assert_eq!(one.receiver, Receiver::Chat { chat: Chat::Slack, url: file("/s") });
     let routing = Routing {
         least: Urgency::Warning,
