@@ -8,4 +8,6 @@ pub mod source;
 pub mod apply;
 pub mod agent;
 pub mod serve;
+pub mod announce;
+pub mod metrics;
 pub mod cli;

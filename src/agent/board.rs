@@ -166,6 +166,9 @@ fn note(state: &mut StackState, happening: Happening<'_>, now: Timestamp) {
                 state.operation.set(Operation::Looking, None, now);
             }
         }
+        Happening::WatchFailed { why, .. } => {
+            state.state(Statement::Applied, false, Some(why.to_owned()), now);
+        }
         Happening::WatchPassed(_) => state.revisions.stable = state.revisions.applied.clone(),
         Happening::Paused(pause) => {
             state.paused = pause.map(|pause| Paused {
@@ -189,9 +192,12 @@ fn note(state: &mut StackState, happening: Happening<'_>, now: Timestamp) {
 
 fn compared(state: &mut StackState, comparison: &Comparison<'_>, now: Timestamp) {
     let Comparison { desired, is_newest, live, plan, trigger: _ } = *comparison;
-    let (health, reason) = health(desired, live);
-    state.health.set(health, reason.clone(), now);
-    state.state(Statement::Healthy, health == Health::Healthy, reason, now);
+    // What the newest commit adds can't be well before it is deployed.
+    if plan.is_repair() || !is_newest {
+        let (health, reason) = health(desired, live);
+        state.health.set(health, reason.clone(), now);
+        state.state(Statement::Healthy, health == Health::Healthy, reason, now);
+    }
     if !is_newest {
         let drifts = !plan.is_empty();
         return state.state(Statement::Drifted, drifts, drifts.then(|| summary(plan)), now);
@@ -242,13 +248,16 @@ fn ended(state: &mut StackState, plan: &Plan, outcome: &Outcome, now: Timestamp)
                 state.revisions.stable = commit;
             }
             state.revisions.quarantined.retain(|entry| entry.desired != plan.desired.0);
-            state.sync.set(Sync::InSync, None, now);
-            state.succeeded = Some(now);
-            state.changes = 0;
-            // Whatever was missing has passed its gate. What was unwell before is looked at again soon.
-            if matches!(state.health.state, Health::Missing | Health::Progressing | Health::Unknown) {
+            if matches!(outcome, Outcome::Applied(_)) {
+                // Every gate has passed.
                 state.health.set(Health::Healthy, None, now);
                 state.state(Statement::Healthy, true, None, now);
+            }
+            // A repair of what was deployed last doesn't bring the newest commit nearer.
+            if state.revisions.observed == state.revisions.applied {
+                state.sync.set(Sync::InSync, None, now);
+                state.succeeded = Some(now);
+                state.changes = 0;
             }
             return state.state(Statement::Applied, true, None, now);
         }

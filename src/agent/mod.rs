@@ -125,6 +125,18 @@ pub enum Happening<'a> {
     },
     /// What could not be done was done.
     Recovers,
+    /// What was deployed has failed while it was watched, and what ran before is about to return. Told again where the way
+    /// back is tried again.
+    WatchFailed {
+        /// The deploy that is watched.
+        deploy: &'a DeployId,
+        /// Its commit, where it was one.
+        commit: Option<&'a str>,
+        /// Why.
+        why: &'a str,
+        /// The last lines that the container wrote, where they are known.
+        log_tail: &'a [String],
+    },
     /// A watch has ended: what was deployed stays.
     WatchPassed(&'a DeployId),
     /// Somebody has paused the stack, or nobody has any more.

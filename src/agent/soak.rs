@@ -35,10 +35,11 @@ impl<E: Engine> Reconciler<'_, E> {
             // Something else has been found to run, without a deploy.
             return ledger.end_watch(stack).map_err(|error| Trouble::of(&error));
         }
-        let why = if let Some(why) = &open.failed {
-            why.clone()
+        let commit = stable.as_ref().and_then(|stable| stable.revision.commit());
+        let (why, log_tail) = if let Some(why) = &open.failed {
+            (why.clone(), Vec::new())
         } else {
-            let gates = self.gates(stable.as_ref().and_then(|stable| stable.revision.commit()));
+            let gates = self.gates(commit);
             let looked = self.stop.run_until_cancelled(self.machine.soak(stack, &open, &gates)).await;
             let Some(looked) = looked else { return Ok(()) };
             let Some(failure) = looked.map_err(|error| Trouble::of(&error))? else {
@@ -48,8 +49,10 @@ impl<E: Engine> Reconciler<'_, E> {
             warn!(deploy = %open.deploy, reason = why, "failed during its watch");
             aim::tell_last_words(&failure);
             ledger.fail_watch(stack, &why, self.machine.now()).map_err(|error| Trouble::of(&error))?;
-            why
+            (why, failure.log_tail)
         };
+        let deploy = &open.deploy;
+        self.audience.happens(Happening::WatchFailed { deploy, commit, why: &why, log_tail: &log_tail });
         self.go_back(stack, &open, &why).await
     }
 

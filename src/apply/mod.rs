@@ -305,7 +305,7 @@ fn end(tools: Tools<'_>, deploy: &DeployId, ending: Ending) {
 }
 
 /// Runs a short write to the disk without holding up other tasks where the runtime has other threads for them.
-fn off_the_loop<T>(body: impl FnOnce() -> T) -> T {
+pub(crate) fn off_the_loop<T>(body: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(body),

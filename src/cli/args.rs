@@ -12,8 +12,8 @@ mod schema;
 mod token;
 
 pub use adopt::AdoptArgs;
-pub use operate::{ApproveArgs, OfStack, PauseArgs, ReleaseArgs, ResumeArgs, SyncArgs};
 pub use host::{CompletionsArgs, DoctorArgs, ManArgs};
+pub use operate::{ApproveArgs, OfStack, PauseArgs, ReleaseArgs, ResumeArgs, SyncArgs};
 pub use plan::{ApplyArgs, ObserveArgs, PlanArgs, PlanFormat};
 pub use schema::{SchemaArgs, SchemaOf};
 pub use token::{NewTokenArgs, TokenCommand, TokenRole};

@@ -122,7 +122,8 @@ impl Order {
         match client::ring(&self.state, &self.stack).await {
             Ok(()) => {}
             Err(ClientError::NoAgent(_)) => {
-                output.say("no agent runs here at the moment: it holds for the next one, and for nothing else");
+                output
+                    .say("no agent runs here at the moment: it holds for the next one, and for nothing else");
             }
             Err(error) => output.say(&format!("{error}: the agent sees it at its next look")),
         }

@@ -19,6 +19,7 @@ use crate::model::text::Text;
 pub(crate) mod clean;
 pub mod docker;
 pub(crate) mod effect;
+pub mod meter;
 pub mod observe;
 pub mod registries;
 pub mod sim;

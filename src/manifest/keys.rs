@@ -248,7 +248,7 @@ pub(crate) const WINDOW: Keys =
 /// `agent.yaml`
 pub(crate) const AGENT: Keys = Keys {
     of: "agent.yaml",
-    known: &["host", "labels", "docker", "state", "follow", "api", "webhooks"],
+    known: &["host", "labels", "docker", "state", "follow", "api", "webhooks", "notify"],
     later: &[],
 };
 
@@ -272,6 +272,32 @@ pub(crate) const WEBHOOK: Keys =
 
 /// Where a secret of agent.yaml is.
 pub(crate) const CREDENTIAL: Keys = Keys { of: "where a secret is", known: &["file", "systemd"], later: &[] };
+
+/// `agent.yaml: notify.*`, without the keys of its kind.
+pub(crate) const NOTIFY: Keys = Keys {
+    of: "a receiver of notifications",
+    known: &[
+        "name",
+        "kind",
+        "severity",
+        "environments",
+        "stacks",
+        "digest",
+        "ca",
+        "url",
+        "token",
+        "secret",
+        "server",
+        "tls",
+        "username",
+        "password",
+        "from",
+        "to",
+        "api",
+        "repository",
+    ],
+    later: &[],
+};
 
 /// The path of every key that is ours.
 pub(crate) fn own_paths() -> Vec<String> {

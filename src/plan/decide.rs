@@ -252,8 +252,10 @@ impl<'a> Decision<'a> {
         let applied = on_record.map(|(_, fields)| fields);
         let seen = peers::as_declared((container, &container.name), &self.spec, &self.peers);
         let mut differences = diff::differences(self.sought(), &seen, applied, live, host);
-        if on_record.is_none() && !last.current.is_empty() {
-            differences.extend(self.left_from_before(&seen, last, live, host));
+        if applied.is_none_or(Fields::is_empty) {
+            let known: BTreeSet<FieldPath> = differences.iter().map(|change| change.path.clone()).collect();
+            let unexplained = self.unexplained(&seen, last, live, host).into_iter();
+            differences.extend(unexplained.filter(|change| !known.contains(&change.path)));
         }
         peers::explain(&mut differences, container, &self.spec, (serving, live));
         peers::restarted(&mut differences, container, self.service, serving);

@@ -181,6 +181,11 @@ impl Fields {
         self.0.remove(path);
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value of a field.
     pub fn get(&self, path: &FieldPath) -> Option<&FieldValue> {
         self.0.get(path)

@@ -56,7 +56,7 @@ pub mod observation;
 pub mod review;
 pub mod markdown;
 
-use change::Change;
+use change::{Cause, Change};
 use fields::Fields;
 use step::{Action, Step};
 
@@ -102,6 +102,16 @@ impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Whether it only puts right what somebody has changed on the host: nothing in the repository is another.
+    pub fn is_repair(&self) -> bool {
+        let causes = |change: &Change| {
+            let fields = change.fields.iter().map(|field| field.cause);
+            change.reason.cause().into_iter().chain(fields).collect::<Vec<_>>()
+        };
+        let mut causes = self.changes.iter().flat_map(causes);
+        causes.all(|cause| matches!(cause, Cause::Drift | Cause::Dependency))
     }
 
     /// The images that it fetches, each with the services whose containers are created from it.

@@ -27,6 +27,7 @@ pub mod adopted;
 pub mod history;
 pub mod memory;
 pub mod orders;
+pub mod outbox;
 pub mod watch;
 pub mod writes;
 mod id;

@@ -126,16 +126,18 @@ const TABLES_OF_3: &str = "
         answer TEXT NOT NULL
     ) STRICT;
     CREATE TABLE outbox (
-        seq       INTEGER PRIMARY KEY AUTOINCREMENT,
-        receiver  TEXT NOT NULL,
-        key       TEXT NOT NULL,
-        message   TEXT NOT NULL,
-        since     INTEGER NOT NULL,
-        tries     INTEGER NOT NULL DEFAULT 0,
-        next      INTEGER NOT NULL,
-        delivered INTEGER,
+        seq      INTEGER PRIMARY KEY AUTOINCREMENT,
+        receiver TEXT NOT NULL,
+        key      TEXT NOT NULL,
+        topic    TEXT,
+        message  TEXT NOT NULL,
+        since    INTEGER NOT NULL,
+        due      INTEGER NOT NULL,
+        tries    INTEGER NOT NULL DEFAULT 0,
+        ended    INTEGER,
         UNIQUE (receiver, key)
     ) STRICT;
+    CREATE INDEX outbox_waiting ON outbox (receiver) WHERE ended IS NULL;
 ";
 
 /// Makes the file before the database library does, so that at no moment anybody else may read it.

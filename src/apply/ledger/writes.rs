@@ -9,7 +9,7 @@ use rusqlite::ffi;
 
 use super::Ledger;
 
-/// What is written: one for each method of [`Ledger`] that writes; orders have three for all of theirs.
+/// What is written: one for each method of [`Ledger`] that writes; orders have three for all of theirs, messages two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the method of the ledger of the same name")]
 pub enum Write {
@@ -34,6 +34,8 @@ pub enum Write {
     Order,
     DropOrder,
     Audit,
+    Post,
+    Deliver,
 }
 
 impl Write {
@@ -58,7 +60,9 @@ impl Write {
             | Self::Explain
             | Self::Order
             | Self::DropOrder
-            | Self::Audit => true,
+            | Self::Audit
+            | Self::Post
+            | Self::Deliver => true,
         }
     }
 }

@@ -102,7 +102,7 @@ impl Patient {
 
     fn take(&mut self, file: AgentFile) {
         self.secrets = file.secrets().into_iter().cloned().collect();
-        let AgentFile { host, labels, docker, state, follow } = file;
+        let AgentFile { host, labels, docker, state, follow, api: _, webhooks: _, notify: _ } = file;
         let global = &mut self.global;
         global.host = global.host.take().or(host);
         global.docker = global.docker.take().or(docker);

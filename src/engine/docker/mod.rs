@@ -29,6 +29,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::Mutex;
 
 use self::error::{Asked, classify};
+use super::meter::{Meter, NoMeter};
 use super::{
     CreateContainer, Engine, EngineError, EngineEvent, ExecResult, ImportConfig, ListedContainer,
     PullProgress, UpdateContainer, effect,
@@ -67,6 +68,11 @@ impl Docker {
     /// [`EngineError::TimedOut`] if nobody answers, [`EngineError::Unexpected`] if it isn't
     /// Docker that does.
     pub async fn connect(host: Option<&str>) -> Result<Self, EngineError> {
+        Self::connect_metered(host, Arc::new(NoMeter)).await
+    }
+
+    /// The same, which tells `meter` of every call.
+    pub async fn connect_metered(host: Option<&str>, meter: Arc<dyn Meter>) -> Result<Self, EngineError> {
         let host = host.unwrap_or(DEFAULT_HOST);
         let operation = format!("connect to Docker at {}", error::shown(host));
         let Some(socket) = host.strip_prefix("unix://").filter(|path| path.starts_with('/')) else {
@@ -92,7 +98,7 @@ impl Docker {
         // The client's own timeout must never be the first: it is one for all calls.
         let never = Duration::from_secs(24 * 60 * 60).as_secs();
         let client = Client::connect_with_custom_transport(
-            transport::of_kept_connections(),
+            transport::of_kept_connections(meter),
             Some(transport::address(socket)),
             never,
             &version,

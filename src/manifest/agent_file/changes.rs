@@ -23,13 +23,14 @@ impl AgentFile {
     /// What is otherwise in `newer`.
     pub fn changes<'a>(&'a self, newer: &'a Self) -> AgentChanges<'a> {
         // A new key must be said to belong to one of the two.
-        let Self { host, labels, docker, state, follow, api, webhooks } = self;
+        let Self { host, labels, docker, state, follow, api, webhooks, notify } = self;
         let mut changes = of_follow(follow, &newer.follow);
         let at_once = [
             ("host", *host != newer.host),
             ("labels", *labels != newer.labels),
             ("api", *api != newer.api),
             ("webhooks", *webhooks != newer.webhooks),
+            ("notify", *notify != newer.notify),
         ];
         let after_restart = [("docker", *docker != newer.docker), ("state", *state != newer.state)];
         let names = |keys: &[(&'static str, bool)]| {

@@ -15,6 +15,7 @@ use crate::model::tree::RepoPath;
 mod credential;
 mod api;
 mod follow;
+mod notify;
 mod webhooks;
 
 mod changes;
@@ -24,6 +25,7 @@ pub use api::{Api, HASH_PREFIX, Role, Tls, Token, is_loopback};
 pub use changes::AgentChanges;
 pub use credential::Credential;
 pub use follow::Followed;
+pub use notify::{Chat, Email, EmailTls, Forge, Notify, Receiver, Routing, Urgency};
 pub use webhooks::{Webhook, WebhookKind};
 
 /// What `agent.yaml` says.
@@ -43,15 +45,19 @@ pub struct AgentFile {
     pub api: Option<Api>,
     /// Who may tell that there is something new.
     pub webhooks: Vec<Webhook>,
+    /// Who is told what happens.
+    pub notify: Vec<Notify>,
 }
 
 impl AgentFile {
     /// Where each secret is that agent.yaml speaks of.
     pub fn secrets(&self) -> Vec<&Credential> {
         // A new section must say whether it has any.
-        let Self { host: _, labels: _, docker: _, state: _, follow: _, api, webhooks } = self;
+        let Self { host: _, labels: _, docker: _, state: _, follow: _, api, webhooks, notify } = self;
         let keys = api.iter().flat_map(|api| &api.tls).map(|tls| &tls.key);
-        keys.chain(webhooks.iter().map(|webhook| &webhook.secret)).collect()
+        keys.chain(webhooks.iter().map(|webhook| &webhook.secret))
+            .chain(notify.iter().flat_map(Notify::secrets))
+            .collect()
     }
 }
 
@@ -91,8 +97,9 @@ fn read_file(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option
     let labels = said(map, "labels").map(|node| labels(problems, node)).unwrap_or_default();
     let api = said(map, "api").map(|node| api::api(problems, node));
     let webhooks = said(map, "webhooks").map(|node| webhooks::webhooks(problems, node)).unwrap_or_default();
+    let notify = said(map, "notify").map(|node| notify::notify(problems, node)).unwrap_or_default();
     let follow = several::follow(problems, map, &root)?;
-    Some(AgentFile { host, labels, docker, state, follow, api: api.flatten(), webhooks })
+    Some(AgentFile { host, labels, docker, state, follow, api: api.flatten(), webhooks, notify })
 }
 
 fn said<'n>(map: &'n Map, key: &str) -> Option<&'n Node> {

@@ -42,21 +42,23 @@ impl<'a> Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// What a stopped container has that nobody declares, where nothing is on record of it, though the ledger knows the
-    /// stack: its service was in no manifest for a while, and what it was declared with then may be another thing than now.
-    /// What the daemon has given to those that are on record is the daemon's.
-    pub(super) fn left_from_before(
+    /// What a container has that nobody declares, where nothing is on record of it, though the ledger knows the stack: its
+    /// service was in no manifest for a while, or a deploy had to leave it half done. What it was declared with then may be
+    /// another thing than now. What the daemon has given to those that are on record is the daemon's; where there are none,
+    /// the ledger may be an old one, and nothing is held against what runs.
+    pub(super) fn unexplained(
         &self,
         container: &LiveContainer,
         last: &LastApplied,
         live: &Live,
         host: Host<'_>,
     ) -> Vec<FieldChange> {
-        if !matches!(container.state.status, Status::Exited { .. }) {
+        let on_record = last.current.values().filter(|(_, fields)| !fields.is_empty());
+        let mut on_record =
+            on_record.filter_map(|(id, fields)| Some((live.containers.get(id)?, fields))).peekable();
+        if on_record.peek().is_none() {
             return Vec::new();
         }
-        let on_record =
-            last.current.values().filter_map(|(id, fields)| Some((live.containers.get(id)?, fields)));
         let by_daemon: Vec<(FieldPath, FieldValue)> = on_record
             .flat_map(|(other, fields)| {
                 let filled_in = perhaps_filled_in(other, live, host);

@@ -138,25 +138,36 @@ impl Scene {
         machine.with_clock(Box::new(self.clock))
     }
 
-    /// Runs an agent beside `body`, and stops it at the end.
-    pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
-        let machine = self.machine();
-        let is_full = Arc::clone(&self.is_full);
-        let fault = move |_| if is_full.load(Ordering::Relaxed) { Fault::Full } else { Fault::None };
-        machine.ledger().on_write(Box::new(fault));
-        let (ear, heard) = unbounded_channel();
-        let stop = CancellationToken::new();
-        let follow = Follow {
+    /// What the agent follows.
+    pub fn follow(&self) -> Follow {
+        Follow {
             repository: self.repository(),
             branch: Some("main".to_owned()),
             environment: "dev".parse().unwrap(),
             host_variables: BTreeMap::new(),
             poll: Duration::from_secs(60),
             look: Duration::from_secs(300),
-        };
-        let bell = Bell::default();
+        }
+    }
+
+    /// Runs an agent beside `body`, and stops it at the end.
+    pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
+        self.play_before(Vec::new(), body).await;
+    }
+
+    /// The same, while `further` audiences are told as well.
+    pub async fn play_before(&self, further: Vec<Arc<dyn Audience>>, body: impl AsyncFnOnce(&mut Watcher)) {
+        let machine = self.machine();
+        let is_full = Arc::clone(&self.is_full);
+        let fault = move |_| if is_full.load(Ordering::Relaxed) { Fault::Full } else { Fault::None };
+        machine.ledger().on_write(Box::new(fault));
+        let (ear, heard) = unbounded_channel();
+        let (stop, bell, follow) = (CancellationToken::new(), Bell::default(), self.follow());
         let board = Arc::new(Board::new(&follow, Box::new(self.clock)));
-        let audience = Audiences(vec![Arc::clone(&board) as Arc<dyn Audience>, Arc::new(Ear(ear))]);
+        // Whoever waits for something here finds it told to all the others.
+        let (first, last): (Arc<dyn Audience>, Arc<dyn Audience>) =
+            (Arc::clone(&board) as Arc<dyn Audience>, Arc::new(Ear(ear)));
+        let audience = Audiences([vec![first], further, vec![last]].concat());
         let ledger = Ledger::open(&self.folder.path().join("state/ledger.db")).unwrap();
         let desk = Desk::new(ledger, Box::new(self.clock));
         desk.follow(vec![Stand { board: Arc::clone(&board), bell: bell.clone() }]);

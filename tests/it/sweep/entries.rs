@@ -17,6 +17,8 @@ use Place::{In, Nowhere};
 
 const BY_HAND: &str = "only `demo` and tests call it, on what they made";
 
+const MESSAGES: &str = "only who tells others, beside the deploy, and nothing is decided by it";
+
 /// The place of a call, and the next kind of call.
 pub fn of_call(verb: Verb) -> (Place, Option<Verb>) {
     match verb {
@@ -76,6 +78,8 @@ pub fn of_write(write: Write) -> (Place, Option<Write>) {
         Write::Explain => (In("records"), Some(Write::Order)),
         Write::Order => (In("records"), Some(Write::DropOrder)),
         Write::DropOrder => (In("records"), Some(Write::Audit)),
-        Write::Audit => (In("records"), None),
+        Write::Audit => (In("records"), Some(Write::Post)),
+        Write::Post => (Nowhere(MESSAGES), Some(Write::Deliver)),
+        Write::Deliver => (Nowhere(MESSAGES), None),
     }
 }
