@@ -51,7 +51,9 @@ pub use language::model::{Model, Reveal, Show};
 
 pub use render::draft::{Variable, Written, written};
 
-pub use agent_file::{AgentFile, Credential, Followed, agent_file};
+pub use agent_file::{
+    AgentFile, Credential, Followed, GitCredential, GitSettings, SshKey, Verify, agent_file,
+};
 pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
 
 use crate::model::desired::{Desired, FromOutside, Revision};

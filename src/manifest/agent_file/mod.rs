@@ -1,7 +1,6 @@
 //! `agent.yaml`: what an agent follows, as its host says it. It lies on the host and never in a repository.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::manifest::diagnostic::Report;
 use crate::manifest::keys;
@@ -9,16 +8,18 @@ use crate::manifest::node::{Map, Node, Value};
 use crate::manifest::problem::{Problem, Problems};
 use crate::manifest::project;
 use crate::manifest::read;
-use crate::model::name::EnvironmentName;
 use crate::model::place::HostSelector;
 use crate::model::tree::RepoPath;
 
 mod credential;
+mod follow;
+mod git;
 
 pub use credential::Credential;
+pub use follow::{Followed, Verify};
+pub use git::{GitCredential, GitSettings, SshKey};
 
-/// The longest time between two looks at a repository.
-const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+use follow::{HINT, followed};
 
 /// What `agent.yaml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,19 +34,10 @@ pub struct AgentFile {
     pub state: Option<String>,
     /// What is followed.
     pub follow: Followed,
-}
-
-/// An environment of a repository that an agent follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Followed {
-    /// Where the repository is, an absolute path.
-    pub repository: String,
-    /// The environment; absent where the repository has only one.
-    pub environment: Option<EnvironmentName>,
-    /// The branch; absent for the repository's `HEAD`.
-    pub branch: Option<String>,
-    /// Time between two looks where no event told before.
-    pub poll: Option<Duration>,
+    /// With what servers are asked, by name.
+    pub credentials: BTreeMap<String, GitCredential>,
+    /// How servers are reached, and how much is taken from them.
+    pub git: GitSettings,
 }
 
 /// Reads `agent.yaml`, which lies at `path` as seen from the root of the host.
@@ -81,8 +73,10 @@ fn read_file(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option
         said(map, "docker").and_then(|node| read::text(problems, node)).map(|found| found.text.clone());
     let state = said(map, "state").and_then(|node| absolute(problems, node));
     let labels = said(map, "labels").map(|node| labels(problems, node)).unwrap_or_default();
+    let (git, credentials) = (git::git(problems, map), git::credentials(problems, map));
+    git::check(problems, map, (&git, &credentials));
     let follow = follow(problems, map, &root)?;
-    Some(AgentFile { host, labels, docker, state, follow })
+    Some(AgentFile { host, labels, docker, state, follow, credentials, git })
 }
 
 fn said<'n>(map: &'n Map, key: &str) -> Option<&'n Node> {
@@ -116,13 +110,12 @@ fn labels(problems: &mut Problems, node: &Node) -> BTreeMap<String, String> {
 }
 
 fn follow(problems: &mut Problems, map: &Map, root: &Node) -> Option<Followed> {
-    let hint = "say what to follow: `follow: [{repository: /srv/infra.git, environment: prod}]`";
     let Some(entry) = map.entry("follow") else {
-        problems.add(Problem::error("missing-key", root.span, "agent.yaml has no `follow`").hint(hint));
+        problems.add(Problem::error("missing-key", root.span, "agent.yaml has no `follow`").hint(HINT));
         return None;
     };
     let Some((first, further)) = read::list(problems, &entry.value)?.split_first() else {
-        problems.add(Problem::error("missing-value", entry.key.span, "`follow` is empty").hint(hint));
+        problems.add(Problem::error("missing-value", entry.key.span, "`follow` is empty").hint(HINT));
         return None;
     };
     if let Some(second) = further.first() {
@@ -130,38 +123,16 @@ fn follow(problems: &mut Problems, map: &Map, root: &Node) -> Option<Followed> {
         let problem = Problem::error("not-supported", second.span, message);
         problems.add(problem.hint("run another agent, with a state folder of its own"));
     }
-    let map = read::checked_map(problems, first, &keys::FOLLOW)?;
-    let text = |problems: &mut Problems, key: &str| {
-        said(map, key).and_then(|node| read::text(problems, node)).map(|found| found.text.clone())
-    };
-    let branch = text(problems, "branch");
-    let environment =
-        said(map, "environment").and_then(|node| read::parsed(problems, node, "bad-name", "an environment"));
-    let poll = said(map, "poll").and_then(|node| poll(problems, node));
-    if let Some(node) = said(map, "repository") {
-        let repository = absolute(problems, node)?;
-        Some(Followed { repository, environment, branch, poll })
-    } else {
-        let message = "this doesn't say which `repository` to follow";
-        problems.add(Problem::error("missing-key", first.span, message).hint(hint));
-        None
-    }
-}
-
-fn poll(problems: &mut Problems, node: &Node) -> Option<Duration> {
-    let poll = read::duration(problems, node)?;
-    if (Duration::from_secs(1)..=POLL_MAX).contains(&poll) {
-        return Some(poll);
-    }
-    problems.add(Problem::error("out-of-range", node.span, "between `1s` and `24h` is wanted here"));
-    None
+    followed(problems, first)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn read(text: &str) -> Result<AgentFile, String> {
+    pub(super) fn read(text: &str) -> Result<AgentFile, String> {
         let path = RepoPath::root().join("agent.yaml").unwrap();
         agent_file(&path, text.as_bytes().to_vec()).map_err(|report| {
             let lines = report.diagnostics().iter().map(|one| {
@@ -181,8 +152,8 @@ mod tests {
         assert_eq!(file.labels, BTreeMap::from([("role".to_owned(), "web".to_owned())]));
         assert_eq!(file.docker.as_deref(), Some("unix:///run/docker.sock"));
         assert_eq!(file.state.as_deref(), Some("/var/lib/ek"));
-        let Followed { repository, environment, branch, poll } = file.follow;
-        assert_eq!(repository, "/srv/infra.git");
+        let Followed { repository, environment, branch, poll, .. } = file.follow;
+        assert_eq!(repository.to_string(), "/srv/infra.git");
         assert_eq!(environment.unwrap().as_str(), "prod");
         assert_eq!((branch.as_deref(), poll), (Some("main"), Some(Duration::from_secs(30))));
     }
@@ -199,7 +170,10 @@ mod tests {
             ("", "1:1 missing-key: agent.yaml has no `follow`"),
             ("follow: []", "1:1 missing-value: `follow` is empty"),
             ("follow: [{branch: main}]", "1:10 missing-key: this doesn't say which `repository` to follow"),
-            ("follow: [{repository: infra.git}]", "1:23 relative-path: an absolute path is wanted here"),
+            (
+                "follow: [{repository: infra.git}]",
+                "1:23 relative-path: this is neither an absolute path nor an address",
+            ),
             ("follow: [{repository: /a, poll: soon}]", "1:33 bad-duration: `soon` is not a duration"),
             (
                 "follow: [{repository: /a, poll: 2d}]",
