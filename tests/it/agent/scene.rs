@@ -113,7 +113,7 @@ impl Scene {
         let (ear, stop) = (Ear(ear), CancellationToken::new());
         let mut watcher = Watcher { heard, stop: stop.clone(), last_trigger: Trigger::Startup };
         let follow = Follow {
-            repository: self.repository(),
+            repository: self.repository().into(),
             branch: Some("main".to_owned()),
             environment: "dev".parse().unwrap(),
             host_variables: BTreeMap::new(),
