@@ -17,7 +17,7 @@ mod contests;
 mod holds;
 mod newer;
 mod process;
-mod scene;
+pub mod scene;
 mod stuck;
 mod watch;
 

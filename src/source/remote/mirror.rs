@@ -169,7 +169,7 @@ impl Mirror {
             return blocking(move |stopped| mirror.finish(start, (&name, &target), None, stopped)).await;
         }
         let passing = shelf::passing(&network.folder)?;
-        let path = passing.path().join("received");
+        let path = passing.path().join(shelf::RECEIVED);
         let failed = |error: std::io::Error| RemoteProblem::io(&network.folder, &error);
         let mut file = std::io::BufWriter::new(fs::File::create(&path).map_err(failed)?);
         let fetching = talk.fetch(&start.haves, &network, &mut file);
@@ -234,11 +234,11 @@ impl Mirror {
     ) -> Result<Updated, RemoteProblem> {
         let failed = |error: git2::Error| RemoteProblem::git(&self.path, "move the reference", &error);
         let git = git2::Repository::open_bare(&start.path).map_err(failed)?;
+        let id = Oid::from_str(target).map_err(failed)?;
         if let Some(received) = &received {
-            let folder = received.path();
-            shelf::install(&git, (&folder.join("received"), folder), stopped)?;
+            shelf::install(&git, (received.path(), id), stopped)?;
         }
-        let object = Oid::from_str(target).and_then(|id| git.find_object(id, None)).map_err(failed)?;
+        let object = git.find_object(id, None).map_err(failed)?;
         let commit = object.peel_to_commit().map_err(failed)?.id();
         let before = git.refname_to_id(name).ok();
         if before != Some(commit) {

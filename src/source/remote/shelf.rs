@@ -20,6 +20,8 @@ const PASSING: &str = ".passing-";
 const PACKS_MAX: usize = 50;
 /// Younger packs stay: what was deployed a moment ago may be in one, and no reference names it yet.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
+/// The file in which a pack is received.
+pub(super) const RECEIVED: &str = "received";
 /// The mode of a pack: nobody writes into one.
 const PACK_MODE: u32 = 0o400;
 
@@ -96,20 +98,25 @@ pub(super) fn make(path: &Path) -> Result<Repository, RemoteProblem> {
     Repository::init_opts(path, &options).map_err(|error| RemoteProblem::git(path, "make a mirror", &error))
 }
 
-/// Puts a received pack into a mirror, once all objects are there and are what their names say.
+/// Puts a received pack into a mirror, once its objects are what their names say and lead to all that `target` needs.
 pub(super) fn install(
     mirror: &Repository,
-    (pack, passing): (&Path, &Path),
+    (passing, target): (&Path, Oid),
     stopped: &AtomicBool,
 ) -> Result<(), RemoteProblem> {
-    let failed = |error: &git2::Error| RemoteProblem::git(passing, "store the objects", error);
-    let objects = mirror.odb().map_err(|error| failed(&error))?;
-    let mut indexer =
-        Indexer::new(Some(&objects), passing, PACK_MODE, true).map_err(|error| failed(&error))?;
-    let mut file = File::open(pack).map_err(|error| RemoteProblem::io(pack, &error))?;
+    let failed = |error: git2::Error| RemoteProblem::git(passing, "store the objects", &error);
+    // Laid out as a folder of objects, so that they can be looked at before they are in the mirror.
+    let beside = passing.join("objects");
+    let packs = beside.join("pack");
+    fs::create_dir_all(&packs).map_err(|error| RemoteProblem::io(&packs, &error))?;
+    let objects = mirror.odb().map_err(failed)?;
+    // Its own check for completeness takes a submodule's commit, which is never here, for missing.
+    let mut indexer = Indexer::new(Some(&objects), &packs, PACK_MODE, false).map_err(failed)?;
+    let pack = passing.join(RECEIVED);
+    let mut file = File::open(&pack).map_err(|error| RemoteProblem::io(&pack, &error))?;
     let mut chunk = vec![0; 1 << 20];
     loop {
-        let read = file.read(&mut chunk).map_err(|error| RemoteProblem::io(pack, &error))?;
+        let read = file.read(&mut chunk).map_err(|error| RemoteProblem::io(&pack, &error))?;
         if read == 0 {
             break;
         }
@@ -117,14 +124,40 @@ pub(super) fn install(
             return Err(RemoteProblem::Stopped);
         }
         io::Write::write_all(&mut indexer, &chunk[..read]).map_err(|error| {
-            match error.get_ref().and_then(|inner| inner.downcast_ref::<git2::Error>()) {
-                Some(inner) => failed(inner),
-                None => RemoteProblem::io(passing, &error),
-            }
+            let of_git = error.get_ref().and_then(|inner| inner.downcast_ref::<git2::Error>());
+            of_git.map_or_else(
+                || RemoteProblem::io(passing, &error),
+                |inner| RemoteProblem::git(passing, "store the objects", inner),
+            )
         })?;
     }
-    let name = indexer.commit().map_err(|error| failed(&error))?;
-    place(mirror.path(), passing, &name)
+    let name = indexer.commit().map_err(failed)?;
+    let Some(beside) = beside.to_str() else {
+        let message = "its name is no text".to_owned();
+        return Err(RemoteProblem::File { path: beside, message });
+    };
+    objects.add_disk_alternate(beside).map_err(failed)?;
+    if !leads_on(mirror, target) {
+        return Err(RemoteProblem::Protocol("it sends less than what it says it has"));
+    }
+    place(mirror.path(), &packs, &name)
+}
+
+/// Whether everything is there that `target` leads to and that the references of the mirror don't.
+fn leads_on(mirror: &Repository, target: Oid) -> bool {
+    let commits = || -> Result<Oid, git2::Error> {
+        let commit = mirror.find_object(target, None)?.peel_to_commit()?.id();
+        let mut walk = mirror.revwalk()?;
+        walk.push(commit)?;
+        for reference in mirror.references()? {
+            walk.hide(reference?.peel_to_commit()?.id())?;
+        }
+        for id in walk {
+            mirror.find_commit(id?)?;
+        }
+        Ok(commit)
+    };
+    commits().is_ok_and(|commit| is_sound(mirror, commit))
 }
 
 /// Moves a pack and then its index into a mirror: without an index, nobody looks at a pack.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel::agent::desk::Bell;
+use evenkeel::agent::origin::Origin;
 use evenkeel::agent::{self, Audience, Follow, Happening, Trigger};
 use evenkeel::apply::machine::Machine;
 use evenkeel::apply::progress::{Event, Progress};
@@ -14,7 +15,7 @@ use evenkeel::engine::Engine;
 use evenkeel::engine::sim::{Behaviour, Sim, SimImage};
 use evenkeel::model::live::Status;
 use evenkeel::model::name::{ContainerId, StackName};
-use git2::{Repository, RepositoryInitOptions, Signature};
+use git2::{Oid, Repository, RepositoryInitOptions, Signature};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -108,19 +109,25 @@ impl Scene {
 
     /// Runs an agent beside `body`, and stops it at the end.
     pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
+        self.follow((self.repository().into(), Duration::from_secs(60)), body).await;
+    }
+
+    /// The same for commits from elsewhere, with so much time between two looks there.
+    pub async fn follow(&self, (repository, poll): (Origin, Duration), body: impl AsyncFnOnce(&mut Watcher)) {
         let machine = self.machine();
         let (ear, heard) = unbounded_channel();
         let (ear, stop) = (Ear(ear), CancellationToken::new());
-        let mut watcher = Watcher { heard, stop: stop.clone(), last_trigger: Trigger::Startup };
+        let bell = Bell::default();
+        let (last_trigger, ring) = (Trigger::Startup, bell.clone());
+        let mut watcher = Watcher { heard, stop: stop.clone(), bell: ring, last_trigger };
         let follow = Follow {
-            repository: self.repository().into(),
+            repository,
             branch: Some("main".to_owned()),
             environment: "dev".parse().unwrap(),
             host_variables: BTreeMap::new(),
-            poll: Duration::from_secs(60),
+            poll,
             look: Duration::from_secs(300),
         };
-        let bell = Bell::default();
         let agent = agent::run(&machine, &follow, &ear, &bell, &stop);
         let body = async {
             body(&mut watcher).await;
@@ -142,10 +149,10 @@ impl Scene {
     }
 }
 
-fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
-    let git = Repository::open(repository).unwrap();
+/// Files of the project `project` with this manifest.
+pub fn tree(git: &Repository, project: &str, manifest: &str) -> Oid {
     let file = |text: &str| git.blob(text.as_bytes()).unwrap();
-    let folder = |entries: &[(&str, git2::Oid, i32)]| {
+    let folder = |entries: &[(&str, Oid, i32)]| {
         let mut tree = git.treebuilder(None).unwrap();
         for (name, id, mode) in entries {
             tree.insert(name, *id, *mode).unwrap();
@@ -155,14 +162,19 @@ fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
     let (blob, tree) = (0o100_644, 0o040_000);
     let apps = folder(&[("web.yaml", file(manifest), blob)]);
     let dev = folder(&[("environment.yaml", file("variables: {}\n"), blob)]);
-    let root = folder(&[
-        ("evenkeel.yaml", file("project: shop\ntiers: [apps]\n"), blob),
+    folder(&[
+        ("evenkeel.yaml", file(&format!("project: {project}\ntiers: [apps]\n")), blob),
         ("manifests", folder(&[("apps", apps, tree)]), tree),
         ("environments", folder(&[("dev", dev, tree)]), tree),
-    ]);
+    ])
+}
+
+fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
+    let git = Repository::open(repository).unwrap();
+    let root = tree(&git, "shop", manifest);
     let head = || git.find_reference("refs/heads/main").ok().map(|head| head.target().unwrap());
     let parent = match parent {
-        Some(parent) => Some(git2::Oid::from_str(parent).unwrap()),
+        Some(parent) => Some(Oid::from_str(parent).unwrap()),
         None => head(),
     };
     let parent = parent.map(|parent| git.find_commit(parent).unwrap());
@@ -177,6 +189,8 @@ fn commit(repository: &Path, manifest: &str, parent: Option<&str>) -> String {
 pub struct Watcher {
     heard: UnboundedReceiver<Heard>,
     pub stop: CancellationToken,
+    /// What wakes the agent from outside.
+    pub bell: Bell,
     last_trigger: Trigger,
 }
 
