@@ -289,14 +289,10 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             }
             Err(Unfit { kind, why }) => {
                 if self.said.is_news(Topic::Manifests, &why) {
-                    match kind {
-                        HoldKind::Unverified => {
-                            warn!(reason = why, "the newest commit is held; what runs goes on")
-                        }
-                        _ => warn!(
-                            "the manifests of {} are wrong; what runs goes on\n{why}",
-                            short(&commit.id)
-                        ),
+                    if is_unverified {
+                        warn!(reason = why, "the newest commit is held; what runs goes on");
+                    } else {
+                        warn!("the manifests of {} are wrong; what runs goes on\n{why}", short(&commit.id));
                     }
                     self.audience.happens(Happening::Holds(&Hold::new(kind, why)));
                 }

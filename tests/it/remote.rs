@@ -7,6 +7,7 @@ mod following;
 mod forge;
 mod hostile;
 mod limits;
+mod manual;
 mod signing;
 mod sshd;
 mod upstream;

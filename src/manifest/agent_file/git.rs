@@ -297,7 +297,14 @@ fn fits(problems: &mut Problems, node: &Node, (address, credential): (&Address, 
     };
     let RemoteAddress { scheme, .. } = remote;
     let wrong = match (scheme, credential) {
-        (Scheme::Ssh, Some(GitCredential::Ssh { .. })) | (Scheme::Https | Scheme::File, None) => None,
+        (Scheme::Ssh, Some(GitCredential::Ssh { .. }))
+        | (Scheme::Https | Scheme::Http | Scheme::File, None)
+        | (Scheme::Https | Scheme::File, Some(GitCredential::Basic { .. })) => None,
+        (Scheme::Http, Some(GitCredential::Basic { .. })) if remote.is_loopback() => None,
+        (Scheme::Http, Some(GitCredential::Basic { .. })) => Some((
+            "over plain HTTP, everybody on the way could read this credential",
+            "use `https://`; plain HTTP takes a credential only to this host itself",
+        )),
         (Scheme::Ssh, None | Some(GitCredential::Basic { .. })) => Some((
             "over SSH, a key and the keys of known servers are needed",
             "say `credential: NAME`, and `NAME: {ssh_key: PATH, known_hosts: PATH}` under `credentials`",
@@ -305,12 +312,6 @@ fn fits(problems: &mut Problems, node: &Node, (address, credential): (&Address, 
         (Scheme::Https | Scheme::Http | Scheme::File, Some(GitCredential::Ssh { .. })) => {
             Some(("a key for SSH is of no use over HTTP", "say one with a `token` or a `password`"))
         }
-        (Scheme::Https | Scheme::File, Some(GitCredential::Basic { .. })) | (Scheme::Http, None) => None,
-        (Scheme::Http, Some(GitCredential::Basic { .. })) if remote.is_loopback() => None,
-        (Scheme::Http, Some(GitCredential::Basic { .. })) => Some((
-            "over plain HTTP, everybody on the way could read this credential",
-            "use `https://`; plain HTTP takes a credential only to this host itself",
-        )),
     };
     if let Some((message, hint)) = wrong {
         problems.add(Problem::error("unfit-credential", node.span, message).hint(hint));
@@ -354,7 +355,7 @@ git: {schemes: [https, ssh], ca: /etc/ssl/forge.pem, proxy: 'http://proxy:3128',
     fn everything_wrong_is_told_where_it_stands() {
         let follow = "follow: [{repository: 'https://h/a'}]\n";
         for (text, expected) in [
-            ("git: {schemes: [git]}", "2:17 unknown-value: `git` is not one of the words known here"),
+            ("git: {schemes: [git, https]}", "2:17 unknown-value: `git` is not one of the words known here"),
             ("git: {ca: forge.pem}", "2:11 relative-path: an absolute path is wanted here"),
             ("git: {proxy: 'http://a:b@proxy'}", "2:14 bad-address: this is not the address of a proxy"),
             ("git: {timeout: 1ms}", "2:16 out-of-range: between `1s` and `1h` is wanted here"),

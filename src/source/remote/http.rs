@@ -116,7 +116,8 @@ fn destination(to: &[u8]) -> String {
     let text = String::from_utf8_lossy(to);
     match Url::parse(&text) {
         Ok(url) => {
-            let place = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            let place = format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default());
             clean(format!("{place}{}", url.path().trim_end_matches(REFERENCES)).as_bytes(), 200)
         }
         Err(_) => clean(text.split('?').next().unwrap_or_default().as_bytes(), 200),

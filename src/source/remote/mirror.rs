@@ -176,7 +176,7 @@ impl Mirror {
         time::timeout_at(deadline, fetching).await.map_err(late)??;
         std::io::Write::flush(&mut file).map_err(failed)?;
         let mirror = Arc::clone(self);
-        blocking(move |stopped| mirror.finish(start, (&name, &target), Some(passing), stopped)).await
+        blocking(move |stopped| mirror.finish(start, (&name, &target), Some(&passing), stopped)).await
     }
 
     /// Finds out what is there, and makes the mirror if nothing is, or nothing that can be read.
@@ -229,13 +229,13 @@ impl Mirror {
         &self,
         start: Start,
         (name, target): (&str, &str),
-        received: Option<tempfile::TempDir>,
+        received: Option<&tempfile::TempDir>,
         stopped: &AtomicBool,
     ) -> Result<Updated, RemoteProblem> {
         let failed = |error: git2::Error| RemoteProblem::git(&self.path, "move the reference", &error);
         let git = git2::Repository::open_bare(&start.path).map_err(failed)?;
         let id = Oid::from_str(target).map_err(failed)?;
-        if let Some(received) = &received {
+        if let Some(received) = received {
             shelf::install(&git, (received.path(), id), stopped)?;
         }
         let object = git.find_object(id, None).map_err(failed)?;

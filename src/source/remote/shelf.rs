@@ -1,13 +1,13 @@
 //! The folder of mirrors on the disk: how objects get into a mirror, how it is made anew, and how what was cut off is
 //! cleared away. Everything here blocks.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use git2::{Indexer, Oid, Repository, RepositoryInitOptions};
 use sha2::{Digest, Sha256};
@@ -180,7 +180,7 @@ fn place(mirror: &Path, from: &Path, name: &str) -> Result<(), RemoteProblem> {
 pub(super) fn is_sound(mirror: &Repository, commit: Oid) -> bool {
     let whole = || -> Result<(), git2::Error> {
         let mut trees = vec![mirror.find_commit(commit)?.tree_id()];
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let objects = mirror.odb()?;
         while let Some(id) = trees.pop() {
             if !seen.insert(id) {
@@ -213,8 +213,7 @@ pub(super) fn compact<G>(
     folder: &Path,
     alone: impl FnOnce() -> G,
 ) -> Result<bool, RemoteProblem> {
-    let old = old_packs(&mirror.join("objects/pack"), SystemTime::now())
-        .map_err(|error| RemoteProblem::io(mirror, &error))?;
+    let old = old_packs(&mirror.join("objects/pack")).map_err(|error| RemoteProblem::io(mirror, &error))?;
     if old.len() < PACKS_MAX {
         return Ok(false);
     }
@@ -233,7 +232,7 @@ pub(super) fn compact<G>(
     let name = packed().map_err(|error| RemoteProblem::git(folder, "put packs together", &error))?;
     place(mirror, beside.path(), &name)?;
     let _alone = alone();
-    for (stem, _) in old.iter().filter(|(stem, _)| !stem.ends_with(format!("pack-{name}"))) {
+    for stem in old.iter().filter(|stem| !stem.ends_with(format!("pack-{name}"))) {
         // The index goes first: without one, nobody looks at the rest.
         for ending in ["idx", "pack"] {
             let path = stem.with_extension(ending);
@@ -244,15 +243,12 @@ pub(super) fn compact<G>(
 }
 
 /// The packs that are not young, by their path without an ending.
-fn old_packs(folder: &Path, now: SystemTime) -> io::Result<BTreeMap<PathBuf, SystemTime>> {
-    let mut old = BTreeMap::new();
+fn old_packs(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut old = BTreeSet::new();
     for path in entries(folder)? {
-        if path.extension().is_none_or(|ending| ending != "idx") {
-            continue;
-        }
-        let made = fs::metadata(&path)?.modified()?;
-        if now.duration_since(made).is_ok_and(|age| age > YOUNG) {
-            old.insert(path.with_extension(""), made);
+        let is_index = path.extension().is_some_and(|ending| ending == "idx");
+        if is_index && fs::metadata(&path)?.modified()?.elapsed().is_ok_and(|age| age > YOUNG) {
+            old.insert(path.with_extension(""));
         }
     }
     Ok(old)

@@ -287,7 +287,9 @@ mod tests {
 
     async fn target(lines: &[String], wanted: &Wanted) -> Result<String, String> {
         let mut bytes = Vec::new();
-        lines.iter().for_each(|line| packet::write(&mut bytes, line));
+        for line in lines {
+            packet::write(&mut bytes, line);
+        }
         bytes.extend(FLUSH);
         let mut told = Told::new(wanted);
         let mut packets = Packets::new(Source::Bytes(vec![bytes]), 1 << 20);

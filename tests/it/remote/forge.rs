@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -32,6 +33,8 @@ pub enum Manner {
     Redirects(String),
     /// It ends the connection after so many bytes of objects.
     Cuts(usize),
+    /// It sends objects piece by piece, with a moment between.
+    Slow(Duration),
     /// It takes a request and never answers.
     Hangs,
     /// It answers with this.
@@ -108,6 +111,11 @@ impl Forge {
         self.inner.requests.swap(0, Ordering::Relaxed)
     }
 
+    /// The same, which goes on counting.
+    pub fn seen(&self) -> usize {
+        self.inner.requests.load(Ordering::Relaxed)
+    }
+
     /// The credentials that were sent.
     pub fn heard(&self) -> Vec<String> {
         self.inner.heard.lock().unwrap().clone()
@@ -147,7 +155,7 @@ async fn answer(
             let answer = Response::builder().status(*status).header(header::CONTENT_TYPE, *kind);
             return answer.body(Body::from(*text)).unwrap();
         }
-        Manner::Good | Manner::Cuts(_) => {}
+        Manner::Good | Manner::Cuts(_) | Manner::Slow(_) => {}
     }
     let wanted = inner.password.lock().unwrap().clone();
     let wanted = wanted.map(|password| {
@@ -159,6 +167,7 @@ async fn answer(
     let answer = backend(&inner, (&method, &uri, &headers), &body).await;
     match manner {
         Manner::Cuts(after) if method == Method::POST => cut(answer, after),
+        Manner::Slow(moment) if method == Method::POST => slow(answer, moment),
         _ => answer,
     }
 }
@@ -213,6 +222,24 @@ fn cut(answer: Response<Body>, after: usize) -> Response<Body> {
     });
     let end = futures_util::stream::once(async { Err(std::io::Error::other("cut")) });
     Response::from_parts(parts, Body::from_stream(futures_util::StreamExt::chain(chunks, end)))
+}
+
+/// The answer in fifty pieces.
+fn slow(answer: Response<Body>, moment: Duration) -> Response<Body> {
+    let (parts, body) = answer.into_parts();
+    let pieces = futures_util::stream::once(async move {
+        let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let size = whole.len() / 50 + 1;
+        let pieces: Vec<_> =
+            (0..whole.len()).step_by(size).map(|at| whole.slice(at..(at + size).min(whole.len()))).collect();
+        futures_util::stream::iter(pieces)
+    });
+    let pieces = futures_util::StreamExt::flatten(pieces);
+    let pieces = futures_util::StreamExt::then(pieces, move |piece| async move {
+        tokio::time::sleep(moment).await;
+        Ok::<_, std::io::Error>(piece)
+    });
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
 
 /// TLS in front of a listener.

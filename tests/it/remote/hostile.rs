@@ -24,6 +24,9 @@ enum Thing<'t> {
     Submodule,
 }
 
+/// What it is called, what lies there, and what is said of it.
+type Case<'t> = (&'t str, &'t [(&'t str, Thing<'t>)], Option<&'t str>);
+
 /// Makes a tree of a good repository with these things in it.
 fn tree(upstream: &Upstream, things: &[(&str, Thing<'_>)]) -> Oid {
     let git = upstream.git();
@@ -52,9 +55,11 @@ fn folder(git: &git2::Repository, files: &BTreeMap<String, (Oid, i32)>) -> Oid {
     let mut below: BTreeMap<String, BTreeMap<String, (Oid, i32)>> = BTreeMap::new();
     for (path, entry) in files {
         match path.split_once('/') {
-            None => drop(entries.insert(path.clone(), *entry)),
+            None => {
+                entries.insert(path.clone(), *entry);
+            }
             Some((folder, rest)) => {
-                drop(below.entry(folder.to_owned()).or_default().insert(rest.to_owned(), *entry))
+                below.entry(folder.to_owned()).or_default().insert(rest.to_owned(), *entry);
             }
         }
     }
@@ -81,7 +86,7 @@ async fn hostile_content_gets_its_answer_and_runs_nothing() {
     let modules = "[submodule \"m\"]\n\tpath = manifests/apps/m\n\turl = ext::sh -c touch%20canary\n";
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
     let web = "manifests/apps/web.yaml";
-    let cases: [(&str, &[(&str, Thing<'_>)], Option<&str>); 8] = [
+    let cases: [Case<'_>; 8] = [
         ("a link to a secret file", &[(web, Thing::Link("/etc/shadow"))], Some("a link, a submodule")),
         (
             "links in a circle",

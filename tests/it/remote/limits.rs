@@ -9,7 +9,7 @@ use super::forge::{Forge, Manner};
 use super::upstream::{Upstream, main, mirror, newest, updated};
 
 /// A text that can't be made shorter.
-fn noise(bytes: usize) -> String {
+pub fn noise(bytes: usize) -> String {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

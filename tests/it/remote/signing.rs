@@ -99,8 +99,8 @@ fn every_commit_since_the_last_deployed_one_counts() {
     assert_eq!(scene.since(&all, &"0123456789".repeat(4), &fine), Some(old));
     // Both sides of a merge count.
     let git = scene.upstream.git();
-    let find = |id: &str| git.find_commit(Oid::from_str(id).unwrap()).unwrap();
-    let (left, right) = (find(&fine), find(&unsigned));
+    let read = |id: &str| git.find_commit(Oid::from_str(id).unwrap()).unwrap();
+    let (left, right) = (read(&fine), read(&unsigned));
     let author = git2::Signature::now("Ada", "ada@example.org").unwrap();
     let content =
         git.commit_create_buffer(&author, &author, "merge", &left.tree().unwrap(), &[&left, &right]);

@@ -70,7 +70,7 @@ impl Upstream {
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
                 let is_whole = ["idx", "pack"].iter().all(|ending| path.with_extension(ending).is_file());
                 let is_litter = name.starts_with(".passing")
-                    || name.ends_with(".lock")
+                    || path.extension().is_some_and(|ending| ending == "lock")
                     || path.parent().unwrap().ends_with("pack") && !is_whole;
                 if is_litter {
                     litter.insert(path.display().to_string());
