@@ -15,6 +15,7 @@ use tokio::time;
 use tracing::{info, warn};
 
 use super::error::{RemoteError, RemoteProblem};
+use super::ssh::{Share, Standing};
 use super::talk::Talk;
 use super::{Access, Network, Wanted, shelf};
 use crate::model::address::RemoteAddress;
@@ -39,8 +40,8 @@ pub struct Mirror {
     address: RemoteAddress,
     path: PathBuf,
     network: Arc<Network>,
-    /// Held during a fetch.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held during a fetch, with a connection that stands where there is one.
+    fetching: tokio::sync::Mutex<Option<Standing>>,
     /// Held for writing while the whole folder, or a pack in it, is replaced.
     place: RwLock<()>,
     /// Whether the objects were found to be readable since the start, or since somebody doubted it.
@@ -148,16 +149,43 @@ impl Mirror {
     /// # Errors
     /// Whatever went wrong. The mirror is as before, and can be read.
     pub async fn update(self: &Arc<Self>, wanted: &Wanted, access: &Access) -> Result<Updated, RemoteError> {
-        let _one = self.fetching.lock().await;
-        let updated = self.talk(wanted, access).await;
+        let mut standing = self.fetching.lock().await;
+        let updated = self.talk(wanted, access, standing.as_mut()).await;
+        self.stand(&mut standing, access, updated.is_ok()).await;
         updated.map_err(|problem| RemoteError { address: self.address.to_string(), problem })
     }
 
-    async fn talk(self: &Arc<Self>, wanted: &Wanted, access: &Access) -> Result<Updated, RemoteProblem> {
+    /// Sees to it that a connection stands for the next time, where that is by SSH and all is well.
+    async fn stand(&self, standing: &mut Option<Standing>, access: &Access, is_well: bool) {
+        let Access::Ssh { identity, known_hosts } = access else { return };
+        if is_well && standing.as_mut().is_some_and(|standing| standing.is_fit(identity, known_hosts)) {
+            return;
+        }
+        if let Some(old) = standing.take() {
+            old.leave().await;
+        }
+        if is_well {
+            *standing = Standing::begin(&self.address, (identity, known_hosts), &self.network.folder);
+        }
+    }
+
+    async fn talk(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        access: &Access,
+        standing: Option<&mut Standing>,
+    ) -> Result<Updated, RemoteProblem> {
         let network = Arc::clone(&self.network);
         let deadline = time::Instant::now() + network.timeout;
         let late = |_| RemoteProblem::Timeout(network.timeout);
-        let opening = Talk::open(&self.address, (access, &network), wanted);
+        let share = match (standing, access) {
+            (Some(standing), Access::Ssh { identity, known_hosts }) => {
+                let is_fit = standing.is_fit(identity, known_hosts);
+                if is_fit { Share::Use(standing.socket()) } else { Share::Alone }
+            }
+            (Some(_) | None, _) => Share::Alone,
+        };
+        let opening = Talk::open(&self.address, (access, &network), wanted, share);
         let talk = time::timeout_at(deadline, opening).await.map_err(late)??;
         let target = talk.target.id.clone();
         let (mirror, asked, name) = (Arc::clone(self), target.clone(), observed(wanted));

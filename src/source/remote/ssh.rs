@@ -3,16 +3,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::error::RemoteProblem;
-use super::packet::{Packets, Source};
-use super::{ADVERTISED_MAX, Identity};
+use super::packet::{FLUSH, Packets, Source};
+use super::{ADVERTISED_MAX, Identity, shelf};
 use crate::model::address::RemoteAddress;
 use crate::source::commit::clean;
 
@@ -30,26 +31,85 @@ pub(super) struct Ssh {
     known_hosts: PathBuf,
 }
 
+/// Whether a connection is shared.
+#[derive(Clone, Copy)]
+pub(super) enum Share<'p> {
+    /// It is for one talk.
+    Alone,
+    /// It is the one that others go over, by this socket.
+    Offer(&'p Path),
+    /// It goes over the one with this socket; where that is gone, it makes its own.
+    Use(&'p Path),
+}
+
+/// A connection that stands for a while, so that the next talks needn't shake hands again: that takes longer than all the
+/// rest. It is a talk in which nothing is wanted, so that it ends with this process, however that ends.
+#[derive(Debug)]
+pub(super) struct Standing {
+    // Killed when it is dropped.
+    child: Child,
+    input: ChildStdin,
+    socket: PathBuf,
+    _folder: TempDir,
+    /// With what it was made. Another key or other known servers want another one.
+    made_with: (Identity, PathBuf),
+    since: Instant,
+}
+
+/// So long a connection is used again. A key that was taken away counts no longer than that.
+const STANDS: Duration = Duration::from_secs(300);
+/// The longest path that a socket can have, with what `ssh` appends while it makes it.
+const SOCKET_PATH_MAX: usize = 85;
+
+impl Standing {
+    /// Begins to make one; nobody waits for it. None where that can't be done here.
+    pub(super) fn begin(
+        address: &RemoteAddress,
+        (identity, known_hosts): (&Identity, &Path),
+        folder: &Path,
+    ) -> Option<Self> {
+        let folder = shelf::passing(folder).ok()?;
+        let socket = folder.path().join("s");
+        let text = socket.to_str()?;
+        // `ssh` takes some characters of this path for something else.
+        let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        if !is_plain || text.len() > SOCKET_PATH_MAX {
+            return None;
+        }
+        let mut command = command(words(address, (identity, known_hosts), Share::Offer(&socket)), identity);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+        let input = child.stdin.take()?;
+        let made_with = (identity.clone(), known_hosts.to_owned());
+        Some(Self { child, input, socket, _folder: folder, made_with, since: Instant::now() })
+    }
+
+    /// Whether it may be used by who asks with these.
+    pub(super) fn is_fit(&mut self, identity: &Identity, known_hosts: &Path) -> bool {
+        let is_alive = matches!(self.child.try_wait(), Ok(None));
+        let (made_with, known) = &self.made_with;
+        is_alive && self.since.elapsed() < STANDS && made_with == identity && known == known_hosts
+    }
+
+    /// Where it listens.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Ends it in good order.
+    pub(super) async fn leave(mut self) {
+        drop(self.input.write_all(FLUSH).await);
+    }
+}
+
 impl Ssh {
     /// Starts `ssh`. The references come as packets.
     pub(super) fn open(
         address: &RemoteAddress,
-        identity: &Identity,
-        known_hosts: &Path,
+        (identity, known_hosts): (&Identity, &Path),
+        share: Share<'_>,
     ) -> Result<(Self, Packets), RemoteProblem> {
-        let mut command = Command::new("ssh");
-        command
-            .args(words(address, identity, known_hosts))
-            .env_clear()
-            .env("PATH", PATH)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        if let Identity::Agent(socket) = identity {
-            command.env("SSH_AUTH_SOCK", socket);
-        }
+        let mut command = command(words(address, (identity, known_hosts), share), identity);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| RemoteProblem::NoSsh(error.to_string()))?;
         let (Some(input), Some(output), Some(errors)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -79,8 +139,23 @@ impl Ssh {
     }
 }
 
+/// `ssh` with these words, and nothing of the environment.
+fn command(words: Vec<String>, identity: &Identity) -> Command {
+    let mut command = Command::new("ssh");
+    command.args(words).env_clear().env("PATH", PATH).env("LC_ALL", "C");
+    command.stdin(Stdio::piped()).kill_on_drop(true);
+    if let Identity::Agent(socket) = identity {
+        command.env("SSH_AUTH_SOCK", socket);
+    }
+    command
+}
+
 /// The words that `ssh` is given.
-fn words(address: &RemoteAddress, identity: &Identity, known_hosts: &Path) -> Vec<String> {
+fn words(
+    address: &RemoteAddress,
+    (identity, known_hosts): (&Identity, &Path),
+    share: Share<'_>,
+) -> Vec<String> {
     let mut words: Vec<String> = ["-F", "none", "-T", "-a", "-x"].map(str::to_owned).into();
     let mut option = |text: String| words.extend(["-o".to_owned(), text]);
     for fixed in [
@@ -92,8 +167,6 @@ fn words(address: &RemoteAddress, identity: &Identity, known_hosts: &Path) -> Ve
         "PreferredAuthentications=publickey",
         "ClearAllForwardings=yes",
         "PermitLocalCommand=no",
-        "ControlMaster=no",
-        "ControlPath=none",
         "ConnectTimeout=15",
         "ServerAliveInterval=15",
         "ServerAliveCountMax=3",
@@ -104,6 +177,13 @@ fn words(address: &RemoteAddress, identity: &Identity, known_hosts: &Path) -> Ve
             option(fixed.to_owned());
         }
     }
+    let (master, path) = match share {
+        Share::Alone => ("no", None),
+        Share::Offer(path) => ("yes", Some(path)),
+        Share::Use(path) => ("no", Some(path)),
+    };
+    option(format!("ControlMaster={master}"));
+    option(format!("ControlPath={}", path.map_or_else(|| "none".into(), Path::to_string_lossy)));
     option(format!("UserKnownHostsFile={}", known_hosts.display()));
     match identity {
         Identity::File(key) => {
@@ -161,7 +241,7 @@ mod tests {
 
     fn words_of(text: &str, identity: &Identity) -> Vec<String> {
         let Ok(Address::Remote(address)) = text.parse() else { panic!("{text}") };
-        words(&address, identity, Path::new("/etc/known"))
+        words(&address, (identity, Path::new("/etc/known")), Share::Alone)
     }
 
     #[test]

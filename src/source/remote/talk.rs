@@ -10,7 +10,7 @@ use std::io::Write;
 use super::error::RemoteProblem;
 use super::http::Http;
 use super::packet::{self, FLUSH, Packet, Packets};
-use super::ssh::Ssh;
+use super::ssh::{Share, Ssh};
 use super::{Access, Network, Wanted};
 use crate::model::address::{RemoteAddress, Scheme};
 use crate::source::commit::clean;
@@ -45,15 +45,16 @@ pub(super) struct Target {
 }
 
 impl Talk {
-    /// Asks a server what it has.
+    /// Asks a server what it has. `share` says whether another connection is used, for SSH.
     pub(super) async fn open(
         address: &RemoteAddress,
         (access, network): (&Access, &Network),
         wanted: &Wanted,
+        share: Share<'_>,
     ) -> Result<Self, RemoteProblem> {
         let (mut line, mut packets) = match (address.scheme, access) {
             (Scheme::Ssh, Access::Ssh { identity, known_hosts }) => {
-                let (ssh, packets) = Ssh::open(address, identity, known_hosts)?;
+                let (ssh, packets) = Ssh::open(address, (identity, known_hosts), share)?;
                 (Line::Ssh(Box::new(ssh)), packets)
             }
             (Scheme::Ssh, Access::Anonymous | Access::Basic { .. }) => {

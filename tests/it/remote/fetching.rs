@@ -1,6 +1,7 @@
 //! What is fetched over HTTP, TLS and SSH, and who is asked with what.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use evenkeel::source::remote::{Access, Network, Updated, Wanted};
 
@@ -166,6 +167,37 @@ async fn ssh_brings_what_is_new() {
     let second = upstream.commit("two");
     assert_eq!(updated(&mirror, &access).await.unwrap(), (Updated::Moved, second.clone()));
     assert_eq!(content(&mirror, &second), "two");
+}
+
+#[tokio::test]
+async fn ssh_shakes_hands_once_for_many_looks() {
+    let upstream = Upstream::new();
+    upstream.commit("one");
+    let Some(sshd) = Sshd::start(upstream.folder.path()) else { return };
+    let mirror = mirror(upstream.network(), &sshd.address(&upstream.path()));
+    let access = sshd.access("client", "known_hosts");
+    let hands = || sshd.log().matches("Accepted publickey").count();
+    updated(&mirror, &access).await.unwrap();
+    // Meanwhile another connection is made, which stands from then on.
+    let began = Instant::now();
+    loop {
+        let before = hands();
+        updated(&mirror, &access).await.unwrap();
+        if hands() == before && before > 1 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{}", sshd.log());
+    }
+    let before = hands();
+    for round in 0..5 {
+        let commit = upstream.commit(&format!("round {round}"));
+        assert_eq!(updated(&mirror, &access).await.unwrap(), (Updated::Moved, commit));
+    }
+    assert_eq!(hands(), before, "{}", sshd.log());
+    // Another key doesn't go over it.
+    assert!(updated(&mirror, &sshd.access("stranger", "known_hosts")).await.is_err());
+    // And it ends with its mirror.
+    drop(mirror);
     assert_eq!(upstream.litter().len(), 0);
 }
 
