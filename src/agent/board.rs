@@ -39,7 +39,7 @@ impl Board {
         let axis = Axis { since: now, ..Axis::default() };
         let state = StackState {
             environment: follow.environment.to_string(),
-            repository: follow.repository.display().to_string(),
+            repository: follow.repository.to_string(),
             branch: follow.branch.clone(),
             sync: axis,
             health: Axis { since: now, ..Axis::default() },

@@ -18,7 +18,6 @@
 //! is left alone for half an hour (`contest`). Everything is told once, until it changes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +40,7 @@ use crate::plan::{Plan, PlanId};
 use crate::source::Commit;
 
 mod trigger;
+mod ask;
 mod schedule;
 mod said;
 mod branch;
@@ -58,21 +58,24 @@ pub mod board;
 pub mod credential;
 pub mod desk;
 pub mod fleet;
+pub mod origin;
 pub mod status;
 
 pub use trigger::Trigger;
 
+use ask::Bells;
 use desk::Bell;
 use listen::{Interest, listen};
+use origin::Origin;
 use reconcile::Reconciler;
 use status::{HoldKind, Quarantined};
 
 /// What is followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Follow {
-    /// The repository: bare, or with a work tree whose commits are followed.
-    pub repository: PathBuf,
-    /// The branch; absent means the repository's `HEAD`.
+    /// Where the commits come from.
+    pub repository: Origin,
+    /// The branch; absent means the repository's `HEAD`, unless tags are followed.
     pub branch: Option<String>,
     /// The environment.
     pub environment: EnvironmentName,
@@ -240,14 +243,41 @@ pub async fn run<E: Engine>(
     bell: &Bell,
     stop: &CancellationToken,
 ) {
-    let Bell { source: source_changed, order } = bell;
+    let found = match follow.repository.remote() {
+        None => Arc::clone(&bell.source),
+        Some(_) => Arc::default(),
+    };
+    let bells = Bells { hint: Arc::clone(&bell.source), order: Arc::default(), found };
+    let following = keep_up((machine, follow), audience, (&bells, &bell.order), stop);
+    match follow.repository.remote() {
+        None => following.await,
+        Some(remote) => {
+            tokio::select! {
+                // Nothing is lost with what is asked: a mirror is as before, or has all of it.
+                () = following => {}
+                () = ask::ask(follow, remote, audience, &bells) => {}
+            }
+        }
+    }
+    debug!(environment = %follow.environment, "no longer followed");
+}
+
+/// The loop, which looks and acts.
+async fn keep_up<E: Engine>(
+    (machine, follow): (&Machine<E>, &Follow),
+    audience: &dyn Audience,
+    (bells, order): (&Bells, &Notify),
+    stop: &CancellationToken,
+) {
+    let source_changed = &bells.found;
+    let is_remote = follow.repository.remote().is_some();
     let host_changed = Arc::new(Notify::new());
     let (interest, interested) = watch::channel(Interest::default());
     let listener = listen(machine.engine().clone(), interested, Arc::clone(&host_changed));
     let _listener = AbortOnDropHandle::new(tokio::spawn(listener));
     let mut reconciler =
         Reconciler::new(machine, follow, audience, stop).with_ears(interest, Arc::clone(source_changed));
-    info!(repository = %follow.repository.display(), environment = %follow.environment, "following");
+    info!(repository = %follow.repository, environment = %follow.environment, "following");
     let mut trigger = Trigger::Startup;
     loop {
         // The reason is for people: what is done follows from what is found.
@@ -270,10 +300,12 @@ pub async fn run<E: Engine>(
             () = time::sleep_until(wakeup.at) => wakeup.trigger,
         };
         match trigger {
+            // What comes from a mirror is whole at once.
+            Trigger::SourceChanged if is_remote => {}
             Trigger::SourceChanged => quiet(source_changed).await,
             Trigger::HostChanged => quiet(&host_changed).await,
+            Trigger::Order => bells.order.notify_one(),
             Trigger::Startup
-            | Trigger::Order
             | Trigger::Poll
             | Trigger::FullLook
             | Trigger::Retry
@@ -281,7 +313,6 @@ pub async fn run<E: Engine>(
             | Trigger::Window => {}
         }
     }
-    debug!(environment = %follow.environment, "no longer followed");
 }
 
 /// Waits until no hint has come for a moment.

@@ -75,16 +75,19 @@ impl<E: Engine> Reconciler<'_, E> {
         }
     }
 
-    /// Whether the deploy of `head` is to be given up for what was read: a commit after it, whose manifests are right and
-    /// want something else.
+    /// Whether the deploy of `head` is to be given up for what was read: a commit after it, from somebody who may deploy,
+    /// whose manifests are right and want something else.
     async fn is_worth_it(&self, head: &Head, reading: Reading) -> bool {
         let Some(Ok((newer, _))) = reading.manifests else { return false };
         if head.desired.as_ref().is_some_and(|desired| wants_the_same(desired, &newer)) {
             return false;
         }
         let (follow, before, after) = (Arc::clone(&self.follow), head.commit.clone(), reading.commit.id);
-        let descent = blocking(move || branch::descent(&follow.repository, &before, &after)).await;
-        descent.is_ok_and(|descent| descent == Descent::Follows)
+        let fits = blocking(move || {
+            let follows = branch::descent(&follow, &before, &after)? == Descent::Follows;
+            Ok(follows && branch::unsigned_since(&follow, &before, &after)?.is_none())
+        });
+        fits.await.unwrap_or(false)
     }
 
     /// Notes that `deploy` was given up for the commit `newer`.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::aim::{self, Aim, Stays, Trouble};
-use super::branch;
+use super::branch::{self, Unfit};
 use super::reconcile::{Head, Reconciler, blocking, short};
 use super::said::Topic;
 use super::status::{HoldKind, Quarantined};
@@ -81,7 +81,7 @@ impl<E: Engine> Reconciler<'_, E> {
                 forget()?;
                 return self.not_returned(&to, &format!("there the stack is called `{}`", desired.stack));
             }
-            Ok(Err(why)) | Err(why) => {
+            Ok(Err(Unfit { why, .. })) | Err(why) => {
                 forget()?;
                 return self.not_returned(&to, &why);
             }

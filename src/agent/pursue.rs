@@ -56,8 +56,12 @@ impl<E: Engine> Reconciler<'_, E> {
             return Ok(Some(Stays::Told));
         };
         let stable = self.last_stable(stack)?;
+        self.keep(stable.as_ref()).await;
         if let Some(why) = self.rewritten(&commit, stable.as_ref()).await? {
             return Ok(Some(Stays::Held(Hold::new(HoldKind::Rewritten, why))));
+        }
+        if let Some(why) = self.unverified(&commit, stable.as_ref()).await? {
+            return Ok(Some(Stays::Held(Hold::new(HoldKind::Unverified, why))));
         }
         // Where registries decide, the same commit may desire something else by now.
         if let Some(digest) = digest
@@ -122,9 +126,39 @@ impl<E: Engine> Reconciler<'_, E> {
         let (desired, _) = blocking(move || branch::read_commit(&follow, &id))
             .await
             .map_err(|error| aim::chain(&error))?
-            .map_err(|report| format!("its manifests are wrong by now:\n{report}"))?;
+            .map_err(|unfit| format!("its manifests are wrong by now:\n{}", unfit.why))?;
         self.stable = Some((commit.to_owned(), Arc::clone(&desired)));
         Ok(desired)
+    }
+
+    /// Keeps what is deployed, so that a branch that is rewritten can't take it away.
+    async fn keep(&mut self, stable: Option<&Stable>) {
+        let Some(applied) = stable.and_then(|stable| stable.revision.commit()) else { return };
+        if self.kept.as_deref() == Some(applied) {
+            return;
+        }
+        let (follow, commit) = (Arc::clone(&self.follow), applied.to_owned());
+        match blocking(move || branch::keep(&follow, &commit)).await {
+            Ok(()) => self.kept = Some(applied.to_owned()),
+            Err(error) => debug!(error = aim::chain(&error), "what is deployed is not kept in the mirror"),
+        }
+    }
+
+    /// Why a commit since the last deployed one is not from somebody who may deploy. The newest itself was looked at when
+    /// it was read.
+    async fn unverified(&mut self, head: &str, stable: Option<&Stable>) -> Result<Option<String>, Trouble> {
+        let Some(applied) = stable.and_then(|stable| stable.revision.commit()) else { return Ok(None) };
+        let known = self.head.as_ref().and_then(|head| head.verified_since.as_deref());
+        if head == applied || known == Some(applied) {
+            return Ok(None);
+        }
+        let (follow, applied_id, head_id) = (Arc::clone(&self.follow), applied.to_owned(), head.to_owned());
+        let checked = blocking(move || branch::unsigned_since(&follow, &applied_id, &head_id)).await;
+        let why = checked.map_err(|error| Trouble::of(&error))?;
+        if let (None, Some(head)) = (&why, &mut self.head) {
+            head.verified_since = Some(applied.to_owned());
+        }
+        Ok(why)
     }
 
     /// Why the newest commit must not be deployed on top of the last one, by their descent.
@@ -135,7 +169,7 @@ impl<E: Engine> Reconciler<'_, E> {
             return Ok(None);
         }
         let (follow, applied_id, head_id) = (Arc::clone(&self.follow), applied.to_owned(), head.to_owned());
-        let descent = blocking(move || branch::descent(&follow.repository, &applied_id, &head_id)).await;
+        let descent = blocking(move || branch::descent(&follow, &applied_id, &head_id)).await;
         match descent.map_err(|error| Trouble::of(&error))? {
             Descent::Rewritten => Ok(Some(format!(
                 "{} did not come after {}, which was deployed last: the branch was rewritten or set back; \

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::aim::{self, Aim, Trouble};
-use super::branch::{self, Reading};
+use super::branch::{self, Reading, Unfit};
 use super::contest::Contests;
 use super::listen::Interest;
 use super::said::{Said, Topic};
@@ -44,6 +44,8 @@ pub(super) struct Reconciler<'a, E> {
     /// Whether the branch could be read the last time.
     is_readable: bool,
     pub(super) head: Option<Head>,
+    /// The commit that is known to be kept in the mirror.
+    pub(super) kept: Option<String>,
     /// The stack, as the branch named it last.
     pub(super) stack: Option<StackName>,
     /// The manifests of what was deployed last, by its commit.
@@ -74,6 +76,10 @@ pub(super) struct Head {
     pub(super) digest: Option<DesiredDigest>,
     /// The commit that it is known to come after.
     pub(super) follows: Option<String>,
+    /// The commit since which all commits are known to be from somebody who may deploy.
+    pub(super) verified_since: Option<String>,
+    /// Whether it is itself not from somebody who may deploy, by what the host says so far.
+    is_unverified: bool,
 }
 
 impl<'a, E: Engine> Reconciler<'a, E> {
@@ -96,6 +102,7 @@ impl<'a, E: Engine> Reconciler<'a, E> {
             ears: None,
             is_readable: true,
             head: None,
+            kept: None,
             stack: None,
             stable: None,
             attempts: Default::default(),
@@ -221,20 +228,28 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         if self.ears.is_none() || !self.is_readable || trigger == Trigger::FullLook {
             self.hear().await;
         }
-        let known = self.head.as_ref().map(|head| head.commit.clone());
+        // Who may deploy is said by files of the host, which may have changed.
+        let is_asked_again = matches!(trigger, Trigger::FullLook | Trigger::Order);
+        let known = self.head.as_ref().filter(|head| !(head.is_unverified && is_asked_again));
+        let known = known.map(|head| head.commit.clone());
+        let is_remote = self.follow.repository.remote().is_some();
         let follow = Arc::clone(&self.follow);
         let began = Instant::now();
         let read = blocking(move || branch::read(&follow, known.as_deref())).await;
         let took = began.elapsed();
         match read {
             Ok(reading) => {
-                self.audience.happens(Happening::Asked { took, result: Ok(()) });
+                // Who asks a server tells it.
+                if !is_remote {
+                    self.audience.happens(Happening::Asked { took, result: Ok(()) });
+                }
                 self.is_readable = true;
                 if self.said.is_over(Topic::Branch) {
                     info!("the branch can be read again");
                 }
                 self.take(reading)
             }
+            Err(SourceError::NotFetched { .. }) => false,
             Err(error) => {
                 self.is_readable = false;
                 let text = aim::chain(&error);
@@ -249,9 +264,9 @@ impl<'a, E: Engine> Reconciler<'a, E> {
 
     async fn hear(&mut self) {
         let (follow, wake) = (Arc::clone(&self.follow), Arc::clone(&self.source_changed));
-        match blocking(move || branch::hear(&follow.repository, wake)).await {
+        match blocking(move || branch::hear(&follow, wake)).await {
             Ok(ears) => {
-                self.ears = Some(ears);
+                self.ears = ears;
                 self.said.is_over(Topic::Watch);
             }
             // What makes it unreadable is told by the reading, which is next.
@@ -278,8 +293,12 @@ impl<'a, E: Engine> Reconciler<'a, E> {
     fn take(&mut self, reading: Reading) -> bool {
         let Reading { commit, manifests, stack } = reading;
         let Some(manifests) = manifests else { return false };
-        info!(commit = short(&commit.id), summary = commit.summary, author = commit.author, "new commit");
-        self.audience.happens(Happening::Commit(&commit));
+        let is_known = self.head.as_ref().is_some_and(|head| head.commit == commit.id);
+        if !is_known {
+            info!(commit = short(&commit.id), summary = commit.summary, author = commit.author, "new commit");
+            self.audience.happens(Happening::Commit(&commit));
+        }
+        let is_unverified = manifests.as_ref().is_err_and(|unfit| unfit.kind == HoldKind::Unverified);
         self.follows(stack);
         let desired = match manifests {
             Ok((desired, warnings)) => {
@@ -291,16 +310,21 @@ impl<'a, E: Engine> Reconciler<'a, E> {
                 self.audience.happens(Happening::Valid(&desired));
                 Some(desired)
             }
-            Err(report) => {
-                if self.said.is_news(Topic::Manifests, &report) {
-                    warn!("the manifests of {} are wrong; what runs goes on\n{report}", short(&commit.id));
-                    self.audience.happens(Happening::Holds(&Hold::new(HoldKind::Invalid, report)));
+            Err(Unfit { kind, why }) => {
+                if self.said.is_news(Topic::Manifests, &why) {
+                    if is_unverified {
+                        warn!(reason = why, "the newest commit is held; what runs goes on");
+                    } else {
+                        warn!("the manifests of {} are wrong; what runs goes on\n{why}", short(&commit.id));
+                    }
+                    self.audience.happens(Happening::Holds(&Hold::new(kind, why)));
                 }
                 None
             }
         };
-        self.head = Some(Head { commit: commit.id, desired, digest: None, follows: None });
-        true
+        let (digest, follows, verified_since) = (None, None, None);
+        self.head = Some(Head { commit: commit.id, desired, digest, follows, verified_since, is_unverified });
+        !(is_known && is_unverified)
     }
 }
 

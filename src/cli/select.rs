@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 
@@ -15,6 +16,7 @@ use crate::apply::ledger::Ledger;
 use crate::apply::machine::Machine;
 use crate::engine::EngineError;
 use crate::engine::docker::Docker;
+use crate::engine::meter::Meter;
 use crate::manifest::{self, Diagnostic, Given, Input, MissingVariables, Model, Report, Request, Resolved};
 use crate::model::desired::Revision;
 use crate::model::name::EnvironmentName;
@@ -367,6 +369,14 @@ fn is_root() -> bool {
 pub(super) async fn machine(global: &Global) -> anyhow::Result<Machine<Docker>> {
     let (docker, state) = (docker(global).await?, state_folder(global)?);
     let machine = Machine::open(docker, &state, apply::Host::This).map_err(unusable_state)?;
+    Ok(machine.with_identity(place::identity(global)))
+}
+
+/// The same, which tells `meter` of every call of Docker.
+pub(super) async fn metered(global: &Global, meter: Arc<dyn Meter>) -> anyhow::Result<Machine<Docker>> {
+    let docker =
+        Docker::connect_metered(global.docker.as_deref(), meter).await.map_err(unreachable_engine)?;
+    let machine = Machine::open(docker, &state_folder(global)?, apply::Host::This).map_err(unusable_state)?;
     Ok(machine.with_identity(place::identity(global)))
 }
 

@@ -248,13 +248,48 @@ pub(crate) const WINDOW: Keys =
 /// `agent.yaml`
 pub(crate) const AGENT: Keys = Keys {
     of: "agent.yaml",
-    known: &["host", "labels", "docker", "state", "follow", "api", "webhooks", "notify"],
+    known: &[
+        "host",
+        "labels",
+        "docker",
+        "state",
+        "follow",
+        "credentials",
+        "git",
+        "api",
+        "webhooks",
+        "notify",
+    ],
     later: &[],
 };
 
 /// `agent.yaml: follow.*`
-pub(crate) const FOLLOW: Keys =
-    Keys { of: "what an agent follows", known: &["repository", "environment", "branch", "poll"], later: &[] };
+#[rustfmt::skip]
+pub(crate) const FOLLOW: Keys = Keys {
+    of: "what an agent follows",
+    known: &["repository", "environment", "branch", "tag", "poll", "credential", "verify"],
+    later: &[],
+};
+
+/// `agent.yaml: follow.*.verify`
+pub(crate) const VERIFY: Keys =
+    Keys { of: "who may sign", known: &["commits", "signers", "keyring"], later: &[] };
+
+/// `agent.yaml: git`
+#[rustfmt::skip]
+pub(crate) const GIT: Keys = Keys {
+    of: "how Git is used",
+    known: &["schemes", "ca", "proxy", "timeout", "max_size", "max_objects"],
+    later: &[],
+};
+
+/// `agent.yaml: credentials.*`
+#[rustfmt::skip]
+pub(crate) const GIT_CREDENTIAL: Keys = Keys {
+    of: "a credential",
+    known: &["username", "password", "token", "ssh_key", "ssh_agent", "known_hosts"],
+    later: &[],
+};
 
 /// `agent.yaml: api`
 pub(crate) const API: Keys = Keys { of: "`api`", known: &["listen", "tls", "tokens"], later: &[] };

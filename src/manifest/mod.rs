@@ -53,8 +53,9 @@ pub use language::model::{Model, Reveal, Show};
 pub use render::draft::{Variable, Written, written};
 
 pub use agent_file::{
-    AgentChanges, AgentFile, Api, Chat, Credential, Email, EmailTls, Followed, Forge, HASH_PREFIX, Notify,
-    Receiver, Role, Routing, Tls, Token, Urgency, Webhook, WebhookKind, agent_file, is_loopback,
+    AgentChanges, AgentFile, Api, Chat, Credential, Email, EmailTls, Followed, Forge, GitCredential,
+    GitSettings, HASH_PREFIX, Notify, Receiver, Role, Routing, SshKey, Tls, Token, Urgency, Verify, Webhook,
+    WebhookKind, agent_file, is_loopback,
 };
 pub use diagnostic::{Diagnostic, Place, Related, Report, Severity, Spot};
 

@@ -359,5 +359,6 @@ fn code(trigger: Trigger) -> &'static str {
         Trigger::FullLook => "full_look",
         Trigger::Retry => "retry",
         Trigger::Watch => "watch",
+        Trigger::Window => "window",
     }
 }

@@ -4,6 +4,7 @@
 //! Everything above meets here: `manifest` makes a [`desired::Desired`], `engine` a [`live::Live`], `plan` compares
 //! the two. No type here knows YAML, Docker's API or a file system.
 
+pub mod address;
 pub mod adopted;
 pub mod desired;
 pub mod draft;
@@ -15,6 +16,7 @@ pub mod name;
 pub mod place;
 pub mod platform;
 pub mod policy;
+pub mod release;
 pub mod secret;
 pub mod spec;
 pub mod text;

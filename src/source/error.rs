@@ -77,6 +77,38 @@ pub enum SourceError {
         /// What was asked for.
         spec: String,
     },
+    /// A repository on a server that nothing was fetched from yet.
+    #[error("nothing was fetched from `{address}` yet")]
+    NotFetched {
+        /// Its address.
+        address: String,
+    },
+    /// Objects are missing, or are not what they were.
+    #[error("the mirror `{}` is damaged; it is made anew at the next fetch", path.display())]
+    Damaged {
+        /// The mirror.
+        path: PathBuf,
+    },
+    /// No tag is a version that fits.
+    #[error("`{}` has no tag with a version that matches `{pattern}`", path.display())]
+    NoSuchTag {
+        /// The repository.
+        path: PathBuf,
+        /// The pattern.
+        pattern: String,
+    },
+    /// A commit's own text is too long to be meant for people.
+    #[error("the commit `{commit}` of `{}` has {bytes} bytes of text; at most {most} are read", path.display())]
+    HugeCommit {
+        /// The repository.
+        path: PathBuf,
+        /// The commit.
+        commit: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        most: u64,
+    },
     /// Git's storage failed or is damaged.
     #[error("can't {doing} of `{}`: {message}", path.display())]
     Git {

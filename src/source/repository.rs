@@ -14,6 +14,7 @@ use crate::model::desired::Revision;
 use super::commit::{Commit, clean};
 use super::commit_tree::CommitTree;
 use super::error::SourceError;
+use super::verify::Signed;
 use super::work_tree::{Nested, WorkTree};
 
 /// A repository on this machine: bare, or with a work tree, or a plain folder without Git. It is cheap to open.
@@ -38,6 +39,9 @@ const BRANCHES_SHOWN: usize = 20;
 
 /// The longest part of a name that an error repeats.
 const NAME_CHARS: usize = 100;
+
+/// The most bytes of a commit: its message, its authors, its signature.
+const COMMIT_BYTES_MAX: u64 = 1 << 20;
 
 impl Repository {
     /// Opens the repository that holds `path`, as Git would find it from there: in `path` itself or in a folder above
@@ -161,6 +165,96 @@ impl Repository {
         commits().map_err(|error| self.failed("read the history", &error))
     }
 
+    /// The names of all tags.
+    ///
+    /// # Errors
+    /// [`SourceError::NotARepository`], and [`SourceError::Git`] where storage failed.
+    pub fn tags(&self) -> Result<Vec<String>, SourceError> {
+        let git = self.git()?;
+        let tags = || -> Result<Vec<String>, git2::Error> {
+            let mut tags = Vec::new();
+            for reference in git.references_glob("refs/tags/*")? {
+                // A name that is no text is no version either.
+                tags.extend(reference?.shorthand().ok().map(str::to_owned));
+            }
+            Ok(tags)
+        };
+        tags().map_err(|error| self.failed("read the tags", &error))
+    }
+
+    /// The commit that a reference leads to, by the reference's full name; none if there is no such reference.
+    ///
+    /// # Errors
+    /// [`SourceError::NotARepository`], [`SourceError::NotACommit`], and [`SourceError::Git`] where storage failed.
+    pub fn reference(&self, name: &str) -> Result<Option<String>, SourceError> {
+        let reference = match self.git()?.find_reference(name) {
+            Ok(reference) => reference,
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(self.failed("read the revisions", &error)),
+        };
+        match reference.peel_to_commit() {
+            Ok(commit) => Ok(Some(commit.id().to_string())),
+            Err(_) => Err(SourceError::NotACommit { path: self.root.clone(), spec: shown(name) }),
+        }
+    }
+
+    /// Lets a reference lead to a commit, unless it does already. For mirrors only: what is followed is never written to.
+    pub(super) fn set_reference(&self, name: &str, commit: &str) -> Result<(), SourceError> {
+        if self.reference(name)?.as_deref() == Some(commit) {
+            return Ok(());
+        }
+        let id = self.find(commit)?.id();
+        let set = self.git()?.reference(name, id, true, "");
+        set.map(drop).map_err(|error| self.failed("write a reference", &error))
+    }
+
+    /// The commits that lead to `later` and not to `earlier`, at most `most`, the newest first. Where the repository
+    /// doesn't hold `earlier`, all that lead to `later`.
+    ///
+    /// # Errors
+    /// As for [`Repository::resolve`].
+    pub fn commits_between(
+        &self,
+        earlier: &str,
+        later: &str,
+        most: usize,
+    ) -> Result<Vec<String>, SourceError> {
+        let git = self.git()?;
+        let later = self.find(later)?.id();
+        let earlier = match self.find(earlier) {
+            Ok(commit) => Some(commit.id()),
+            Err(SourceError::NoSuchRevision { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let commits = || -> Result<Vec<String>, git2::Error> {
+            let mut walk = git.revwalk()?;
+            walk.push(later)?;
+            if let Some(earlier) = earlier {
+                walk.hide(earlier)?;
+            }
+            walk.take(most).map(|id| Ok(id?.to_string())).collect()
+        };
+        commits().map_err(|error| self.failed("read the history", &error))
+    }
+
+    /// A commit with its signature; none if it has none.
+    pub(super) fn signed(&self, commit: &str) -> Result<Option<Signed>, SourceError> {
+        let git = self.git()?;
+        let commit = self.find(commit)?;
+        match git.extract_signature(&commit.id(), None) {
+            Ok((signature, content)) => Ok(Some(Signed {
+                signature: signature.to_vec(),
+                content: content.to_vec(),
+                committer: String::from_utf8_lossy(commit.committer().email_bytes()).into_owned(),
+                time: commit.time().seconds(),
+            })),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(self.failed("read a signature", &error)),
+        }
+    }
+
     fn git(&self) -> Result<&git2::Repository, SourceError> {
         self.git.as_ref().ok_or_else(|| SourceError::NotARepository { path: self.root.clone() })
     }
@@ -180,9 +274,25 @@ impl Repository {
             }
         };
         let object = object.map_err(|error| self.not_found(spec, &error))?;
-        object
-            .peel_to_commit()
-            .map_err(|_| SourceError::NotACommit { path: self.root.clone(), spec: shown(spec) })
+        let not_a_commit = |_| SourceError::NotACommit { path: self.root.clone(), spec: shown(spec) };
+        let commit = object.peel(git2::ObjectType::Commit).map_err(not_a_commit)?;
+        self.check_size(git, commit.id())?;
+        commit.peel_to_commit().map_err(not_a_commit)
+    }
+
+    /// Whoever may push writes the text of a commit.
+    fn check_size(&self, git: &git2::Repository, commit: git2::Oid) -> Result<(), SourceError> {
+        let header = git.odb().and_then(|objects| objects.read_header(commit));
+        let (bytes, _) = header.map_err(|error| self.failed("read a commit", &error))?;
+        if bytes as u64 <= COMMIT_BYTES_MAX {
+            return Ok(());
+        }
+        Err(SourceError::HugeCommit {
+            path: self.root.clone(),
+            commit: commit.to_string(),
+            bytes: bytes as u64,
+            most: COMMIT_BYTES_MAX,
+        })
     }
 
     /// Why a revision was not found, in words that help.

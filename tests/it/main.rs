@@ -34,6 +34,7 @@ mod plans;
 mod policies;
 mod pull_requests;
 mod readme;
+mod remote;
 mod reviews;
 mod schemas;
 mod serve;

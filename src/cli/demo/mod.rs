@@ -192,7 +192,7 @@ impl<E: Engine> Demo<'_, E> {
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         let follow = Follow {
-            repository: origin.bare().to_owned(),
+            repository: origin.bare().to_owned().into(),
             branch: Some("main".to_owned()),
             environment: "dev".parse()?,
             host_variables: BTreeMap::new(),

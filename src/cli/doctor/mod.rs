@@ -13,6 +13,7 @@ mod rivals;
 mod sources;
 mod state;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -25,10 +26,11 @@ use super::output::Output;
 use super::{place, run, select};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, ListedContainer};
-use crate::manifest::{AgentFile, Credential, Followed};
+use crate::manifest::{AgentFile, Credential, Followed, GitCredential, GitSettings};
+use crate::model::address::Address;
 use crate::model::name::StackName;
 use finding::{Finding, Verdict};
-use sources::{Local, Source};
+use sources::{Opener, Source};
 
 /// Where the packaged agent has its file.
 const CONFIG: &str = "/etc/evenkeel/agent.yaml";
@@ -65,6 +67,8 @@ struct Patient {
     global: Global,
     follow: Vec<Followed>,
     secrets: Vec<Credential>,
+    credentials: BTreeMap<String, GitCredential>,
+    git: GitSettings,
     /// The user of this process.
     me: u32,
 }
@@ -74,7 +78,14 @@ impl Patient {
     fn found(global: &Global, args: &DoctorArgs, findings: &mut Vec<Finding>) -> Self {
         // Whose files are those of this process, without asking the system by an unsafe call.
         let me = fs::metadata("/proc/self").map(|process| process.uid()).unwrap_or_default();
-        let mut patient = Self { global: global.clone(), follow: Vec::new(), secrets: Vec::new(), me };
+        let mut patient = Self {
+            global: global.clone(),
+            follow: Vec::new(),
+            secrets: Vec::new(),
+            credentials: BTreeMap::new(),
+            git: GitSettings::default(),
+            me,
+        };
         let named = global.repo != Path::new(".");
         let usual = || (!named && Path::new(CONFIG).exists()).then(|| PathBuf::from(CONFIG));
         if let Some(path) = args.config.clone().or_else(usual) {
@@ -90,8 +101,15 @@ impl Patient {
         } else if named || global.env.is_some() {
             let repository = std::path::absolute(&global.repo).unwrap_or_else(|_| global.repo.clone());
             let environment = global.env.as_ref().and_then(|name| name.parse().ok());
-            let repository = repository.to_string_lossy().into_owned();
-            patient.follow.push(Followed { repository, environment, branch: None, poll: None });
+            patient.follow.push(Followed {
+                repository: Address::Local(repository.to_string_lossy().into_owned()),
+                environment,
+                branch: None,
+                tag: None,
+                poll: None,
+                credential: None,
+                verify: None,
+            });
         } else {
             let what = "no repository is named, and there is no agent.yaml";
             let hint = format!("write {CONFIG}, or say `--config FILE`, or `--repo PATH --env NAME`");
@@ -102,7 +120,7 @@ impl Patient {
 
     fn take(&mut self, file: AgentFile) {
         self.secrets = file.secrets().into_iter().cloned().collect();
-        let AgentFile { host, labels, docker, state, follow, api: _, webhooks: _, notify: _ } = file;
+        let AgentFile { host, labels, docker, state, follow, credentials, git, .. } = file;
         let global = &mut self.global;
         global.host = global.host.take().or(host);
         global.docker = global.docker.take().or(docker);
@@ -110,7 +128,7 @@ impl Patient {
         if global.labels.is_empty() {
             global.labels = labels.into_iter().collect();
         }
-        self.follow = follow;
+        (self.follow, self.credentials, self.git) = (follow, credentials, git);
     }
 
     /// Checks Docker and what runs on it. Gives the containers, as far as they can be listed.
@@ -153,9 +171,10 @@ impl Patient {
         findings.extend(keys::secrets(&self.secrets.iter().collect::<Vec<_>>()));
         findings.extend(sources::programs(&self.follow, std::env::var_os("PATH").as_deref()));
         let identity = place::identity(&self.global);
+        let opener = Opener::new(self.credentials.clone(), &self.git)?;
         for followed in &self.follow {
             let Source { findings: found, desired } =
-                sources::examine(followed, &Local, &self.global, &identity);
+                sources::examine(followed, &opener, &self.global, &identity);
             findings.extend(found);
             if let Some(desired) = desired {
                 findings.extend(ports::examine(&desired, &host.listed, &state));

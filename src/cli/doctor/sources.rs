@@ -1,16 +1,23 @@
 //! Whether each repository that is followed can be read, and whether what it says is right and for this host.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
 use super::finding::Finding;
+use crate::agent::origin::{self, LookError, Origin};
 use crate::cli::args::Global;
 use crate::cli::select::{Selection, explained};
-use crate::manifest::{Followed, MissingVariables};
+use crate::manifest::{Followed, GitCredential, GitSettings, MissingVariables};
+use crate::model::address::{Address, Scheme};
 use crate::model::desired::Desired;
 use crate::model::place::Identity;
 use crate::plan::place;
-use crate::source::{Kind, Repository, SourceError};
+use crate::source::remote::Mirrors;
+use crate::source::{Commit, Kind, Repository, SourceError};
 
 const CHECK: &str = "repository";
 
@@ -27,51 +34,61 @@ impl From<Finding> for Source {
     }
 }
 
-/// Asks whether a repository can be opened and its branch found.
-pub(super) trait CheckSource {
-    /// The repository, and the name of what is followed in it.
-    ///
-    /// # Errors
-    /// Why it can't be followed.
-    fn check(&self, followed: &Followed) -> anyhow::Result<(Repository, String)>;
+/// How repositories are opened for a check: what is on a server is fetched into a folder of its own, so that no agent of
+/// this host is disturbed.
+pub(super) struct Opener {
+    mirrors: Mirrors,
+    credentials: BTreeMap<String, GitCredential>,
+    /// Removed at the end.
+    _folder: TempDir,
 }
 
-/// Repositories of this host.
-pub(super) struct Local;
+impl Opener {
+    pub(super) fn new(
+        credentials: BTreeMap<String, GitCredential>,
+        settings: &GitSettings,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mirrors = origin::mirrors(settings, folder.path())?;
+        Ok(Self { mirrors, credentials, _folder: folder })
+    }
 
-impl CheckSource for Local {
-    fn check(&self, followed: &Followed) -> anyhow::Result<(Repository, String)> {
-        let repository = Repository::open(Path::new(&followed.repository)).map_err(explained)?;
-        if repository.kind() == Kind::Folder {
-            return Err(explained(SourceError::NotARepository { path: repository.root().to_owned() }));
+    /// The repository, and the newest commit of what is followed; nothing where it is still empty.
+    fn open(&self, followed: &Followed) -> anyhow::Result<Option<(Repository, Commit)>> {
+        if let Address::Local(path) = &followed.repository {
+            let repository = Repository::open(Path::new(path)).map_err(explained)?;
+            if repository.kind() == Kind::Folder {
+                return Err(explained(SourceError::NotARepository { path: repository.root().to_owned() }));
+            }
         }
-        Ok((repository, followed.branch.clone().unwrap_or_else(|| "HEAD".to_owned())))
+        let origin = Origin::of(followed, &self.credentials, &self.mirrors);
+        let look = origin.look(followed.branch.as_deref());
+        let looked = tokio::task::block_in_place(|| Handle::current().block_on(look));
+        match looked {
+            Ok(found) => Ok(Some(found)),
+            Err(LookError::Source(SourceError::NoCommits { .. })) => Ok(None),
+            Err(LookError::Source(error)) => Err(explained(error)),
+            Err(error @ (LookError::Remote(_) | LookError::Credential(_))) => Err(error.into()),
+        }
     }
 }
 
 /// Looks at one that is followed. `global` has the options of the command line. Blocks.
-pub(super) fn examine(
-    followed: &Followed,
-    source: &dyn CheckSource,
-    global: &Global,
-    host: &Identity,
-) -> Source {
-    let (repository, branch) = match source.check(followed) {
-        Ok(found) => found,
-        Err(error) => return Finding::of_error(CHECK, &error).into(),
-    };
-    let commit = match repository.resolve(&branch) {
-        Ok(commit) => commit,
-        Err(SourceError::NoCommits { .. }) => {
+pub(super) fn examine(followed: &Followed, opener: &Opener, global: &Global, host: &Identity) -> Source {
+    let (repository, commit) = match opener.open(followed) {
+        Ok(Some(found)) => found,
+        Ok(None) => {
             let what = format!("{} has no commits yet", followed.repository);
             return Finding::warning(CHECK, what).hint("push to it: the agent waits for that").into();
         }
-        Err(error) => return Finding::of_error(CHECK, &explained(error)).into(),
+        Err(error) => return Finding::of_error(CHECK, &error).into(),
     };
     let short = commit.id.get(..7).unwrap_or(&commit.id);
-    let what = format!("{} is at {short} of {branch}", followed.repository);
+    let name = followed.branch.as_deref().unwrap_or("HEAD");
+    let name = followed.tag.as_ref().map_or_else(|| name.to_owned(), |tag| format!("the tags {tag}"));
+    let what = format!("{} is at {short} of {name}", followed.repository);
     let mut findings = vec![Finding::ok(CHECK, what)];
-    let desired = desired(followed, &repository, &branch, global);
+    let desired = desired(followed, &repository, &commit.id, global);
     match &desired {
         Ok(desired) => findings.extend(
             place::check(desired, host)
@@ -105,7 +122,7 @@ fn desired(
 
 /// Whether the programs are there that the addresses of the repositories need. `path` is where programs are.
 pub(super) fn programs(follow: &[Followed], path: Option<&OsStr>) -> Option<Finding> {
-    let needs_ssh = follow.iter().find(|followed| is_ssh(&followed.repository))?;
+    let needs_ssh = follow.iter().find(|followed| followed.repository.scheme() == Scheme::Ssh)?;
     let found = std::env::split_paths(path?).map(|folder| folder.join("ssh")).find(|path| path.is_file());
     Some(match found {
         Some(program) => Finding::ok("ssh", format!("SSH goes through {}", program.display())),
@@ -119,28 +136,28 @@ pub(super) fn programs(follow: &[Followed], path: Option<&OsStr>) -> Option<Find
     })
 }
 
-/// `ssh://…`, or the short form `user@host:path`.
-fn is_ssh(repository: &str) -> bool {
-    let short = repository
-        .split_once(':')
-        .is_some_and(|(host, path)| host.contains('@') && !host.contains('/') && !path.starts_with("//"));
-    repository.starts_with("ssh://") || short
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
 
     fn followed(repository: &str) -> Followed {
-        Followed { repository: repository.to_owned(), environment: None, branch: None, poll: None }
+        Followed {
+            repository: repository.parse().unwrap(),
+            environment: None,
+            branch: None,
+            tag: None,
+            poll: None,
+            credential: None,
+            verify: None,
+        }
     }
 
     #[test]
     fn the_program_for_ssh_is_looked_for_where_it_is_needed() {
         let temp = tempfile::tempdir().unwrap();
         let path = Some(temp.path().as_os_str());
-        for local in ["/srv/a.git", "https://git@example.com:8443/a.git", "file:///a"] {
+        for local in ["/srv/a.git", "https://example.com:8443/a.git", "file:///a"] {
             assert_eq!(programs(&[followed(local)], path), None, "{local}");
         }
         for remote in ["ssh://git@example.com/a.git", "git@example.com:a.git"] {

@@ -23,11 +23,13 @@ impl AgentFile {
     /// What is otherwise in `newer`.
     pub fn changes<'a>(&'a self, newer: &'a Self) -> AgentChanges<'a> {
         // A new key must be said to belong to one of the two.
-        let Self { host, labels, docker, state, follow, api, webhooks, notify } = self;
+        let Self { host, labels, docker, state, follow, credentials, git, api, webhooks, notify } = self;
         let mut changes = of_follow(follow, &newer.follow);
         let at_once = [
             ("host", *host != newer.host),
             ("labels", *labels != newer.labels),
+            ("credentials", *credentials != newer.credentials),
+            ("git", *git != newer.git),
             ("api", *api != newer.api),
             ("webhooks", *webhooks != newer.webhooks),
             ("notify", *notify != newer.notify),
@@ -88,7 +90,7 @@ impl fmt::Display for AgentChanges<'_> {
 fn shown(followed: &Followed) -> String {
     match &followed.environment {
         Some(environment) => format!("`{environment}` of {}", followed.repository),
-        None => followed.repository.clone(),
+        None => followed.repository.to_string(),
     }
 }
 

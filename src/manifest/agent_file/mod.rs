@@ -15,6 +15,7 @@ use crate::model::tree::RepoPath;
 mod credential;
 mod api;
 mod follow;
+mod git;
 mod notify;
 mod webhooks;
 
@@ -24,7 +25,8 @@ mod several;
 pub use api::{Api, HASH_PREFIX, Role, Tls, Token, is_loopback};
 pub use changes::AgentChanges;
 pub use credential::Credential;
-pub use follow::Followed;
+pub use follow::{Followed, Verify};
+pub use git::{GitCredential, GitSettings, SshKey};
 pub use notify::{Chat, Email, EmailTls, Forge, Notify, Receiver, Routing, Urgency};
 pub use webhooks::{Webhook, WebhookKind};
 
@@ -41,6 +43,10 @@ pub struct AgentFile {
     pub state: Option<String>,
     /// What is followed: at least one, and no stack twice.
     pub follow: Vec<Followed>,
+    /// With what servers are asked, by name.
+    pub credentials: BTreeMap<String, GitCredential>,
+    /// How servers are reached, and how much is taken from them.
+    pub git: GitSettings,
     /// Where the agent is to be asked; absent for its socket only.
     pub api: Option<Api>,
     /// Who may tell that there is something new.
@@ -53,10 +59,22 @@ impl AgentFile {
     /// Where each secret is that agent.yaml speaks of.
     pub fn secrets(&self) -> Vec<&Credential> {
         // A new section must say whether it has any.
-        let Self { host: _, labels: _, docker: _, state: _, follow: _, api, webhooks, notify } = self;
+        let Self {
+            host: _,
+            labels: _,
+            docker: _,
+            state: _,
+            follow: _,
+            credentials,
+            git: _,
+            api,
+            webhooks,
+            notify,
+        } = self;
         let keys = api.iter().flat_map(|api| &api.tls).map(|tls| &tls.key);
         keys.chain(webhooks.iter().map(|webhook| &webhook.secret))
             .chain(notify.iter().flat_map(Notify::secrets))
+            .chain(credentials.values().flat_map(GitCredential::secrets))
             .collect()
     }
 }
@@ -98,8 +116,11 @@ fn read_file(problems: &mut Problems, path: &RepoPath, bytes: Vec<u8>) -> Option
     let api = said(map, "api").map(|node| api::api(problems, node));
     let webhooks = said(map, "webhooks").map(|node| webhooks::webhooks(problems, node)).unwrap_or_default();
     let notify = said(map, "notify").map(|node| notify::notify(problems, node)).unwrap_or_default();
+    let (git, credentials) = (git::git(problems, map), git::credentials(problems, map));
+    git::check(problems, map, (&git, &credentials));
     let follow = several::follow(problems, map, &root)?;
-    Some(AgentFile { host, labels, docker, state, follow, api: api.flatten(), webhooks, notify })
+    let api = api.flatten();
+    Some(AgentFile { host, labels, docker, state, follow, credentials, git, api, webhooks, notify })
 }
 
 fn said<'n>(map: &'n Map, key: &str) -> Option<&'n Node> {
@@ -134,6 +155,8 @@ fn labels(problems: &mut Problems, node: &Node) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use std::time::Duration;
 
@@ -164,15 +187,15 @@ mod tests {
         assert_eq!(file.labels, BTreeMap::from([("role".to_owned(), "web".to_owned())]));
         assert_eq!(file.docker.as_deref(), Some("unix:///run/docker.sock"));
         assert_eq!(file.state.as_deref(), Some("/var/lib/ek"));
-        let [Followed { repository, environment, branch, poll }, staging, shop] = file.follow.as_slice()
+        let [Followed { repository, environment, branch, poll, .. }, staging, shop] = file.follow.as_slice()
         else {
             panic!("{:?}", file.follow)
         };
-        assert_eq!(repository, "/srv/infra.git");
+        assert_eq!(repository.to_string(), "/srv/infra.git");
         assert_eq!(environment.as_ref().unwrap().as_str(), "prod");
         assert_eq!((branch.as_deref(), *poll), (Some("main"), Some(Duration::from_secs(30))));
         assert_eq!(staging.environment.as_ref().unwrap().as_str(), "staging");
-        assert_eq!((shop.repository.as_str(), &shop.environment), ("/srv/shop.git", &None));
+        assert_eq!((shop.repository.to_string().as_str(), &shop.environment), ("/srv/shop.git", &None));
     }
 
     #[test]
@@ -189,7 +212,10 @@ mod tests {
             ("follow: /a", "1:9 wrong-type: a list is wanted here, and this is a text"),
             ("follow: [/a]", "1:10 wrong-type: a mapping is wanted here, and this is a text"),
             ("follow: [{branch: main}]", "1:10 missing-key: this doesn't say which `repository` to follow"),
-            ("follow: [{repository: infra.git}]", "1:23 relative-path: an absolute path is wanted here"),
+            (
+                "follow: [{repository: infra.git}]",
+                "1:23 relative-path: this is neither an absolute path nor an address",
+            ),
             ("follow: [{repository: /a, poll: soon}]", "1:33 bad-duration: `soon` is not a duration"),
             (
                 "follow: [{repository: /a, poll: 2d}]",

@@ -71,6 +71,6 @@ fn why_same(one: &Followed, other: &Followed) -> Option<Same> {
 }
 
 /// The repository by one of the ways to write it: a `/` at its end says nothing.
-fn place(followed: &Followed) -> &str {
-    followed.repository.trim_end_matches('/')
+fn place(followed: &Followed) -> String {
+    followed.repository.to_string().trim_end_matches('/').to_owned()
 }

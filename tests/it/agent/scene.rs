@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use evenkeel::agent::board::Board;
 use evenkeel::agent::desk::{Bell, Desk, Stand};
+use evenkeel::agent::origin::Origin;
 use evenkeel::agent::{self, Audience, Audiences, Follow, Happening, Trigger};
 use evenkeel::apply::clock::Clock;
 use evenkeel::apply::ledger::Ledger;
@@ -19,7 +20,7 @@ use evenkeel::engine::Engine;
 use evenkeel::engine::sim::{Behaviour, Sim, SimImage};
 use evenkeel::model::live::Status;
 use evenkeel::model::name::{ContainerId, StackName};
-use git2::{Repository, RepositoryInitOptions, Signature};
+use git2::{Oid, Repository, RepositoryInitOptions, Signature};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -141,11 +142,11 @@ impl Scene {
     /// What the agent follows.
     pub fn follow(&self) -> Follow {
         Follow {
-            repository: self.repository(),
+            repository: self.repository().into(),
             branch: Some("main".to_owned()),
             environment: "dev".parse().unwrap(),
             host_variables: BTreeMap::new(),
-            poll: Duration::from_secs(60),
+            poll,
             look: Duration::from_secs(300),
         }
     }
@@ -155,15 +156,34 @@ impl Scene {
         self.play_before(Vec::new(), body).await;
     }
 
-    /// The same, while `further` audiences are told as well.
+    /// The same for commits from elsewhere, with so much time between two looks there.
+    pub async fn play_from(
+        &self,
+        (repository, poll): (Origin, Duration),
+        body: impl AsyncFnOnce(&mut Watcher),
+    ) {
+        let follow = Follow { repository, poll, ..self.follow() };
+        self.play_with(&follow, Vec::new(), body).await;
+    }
+
+    /// The same as [`Self::play`], while `further` audiences are told as well.
     pub async fn play_before(&self, further: Vec<Arc<dyn Audience>>, body: impl AsyncFnOnce(&mut Watcher)) {
+        self.play_with(&self.follow(), further, body).await;
+    }
+
+    async fn play_with(
+        &self,
+        follow: &Follow,
+        further: Vec<Arc<dyn Audience>>,
+        body: impl AsyncFnOnce(&mut Watcher),
+    ) {
         let machine = self.machine();
         let is_full = Arc::clone(&self.is_full);
         let fault = move |_| if is_full.load(Ordering::Relaxed) { Fault::Full } else { Fault::None };
         machine.ledger().on_write(Box::new(fault));
         let (ear, heard) = unbounded_channel();
-        let (stop, bell, follow) = (CancellationToken::new(), Bell::default(), self.follow());
-        let board = Arc::new(Board::new(&follow, Box::new(self.clock)));
+        let (stop, bell) = (CancellationToken::new(), Bell::default());
+        let board = Arc::new(Board::new(follow, Box::new(self.clock)));
         // Whoever waits for something here finds it told to all the others.
         let (first, last): (Arc<dyn Audience>, Arc<dyn Audience>) =
             (Arc::clone(&board) as Arc<dyn Audience>, Arc::new(Ear(ear)));
@@ -171,9 +191,10 @@ impl Scene {
         let ledger = Ledger::open(&self.folder.path().join("state/ledger.db")).unwrap();
         let desk = Desk::new(ledger, Box::new(self.clock));
         desk.follow(vec![Stand { board: Arc::clone(&board), bell: bell.clone() }]);
-        let mut watcher = Watcher { heard, stop: stop.clone(), desk, board, last_trigger: Trigger::Startup };
+        let (last_trigger, ring) = (Trigger::Startup, bell.clone());
+        let mut watcher = Watcher { heard, stop: stop.clone(), desk, board, bell: ring, last_trigger };
         agent::recover(&machine, &audience).await;
-        let agent = agent::run(&machine, &follow, &audience, &bell, &stop);
+        let agent = agent::run(&machine, follow, &audience, &bell, &stop);
         let body = async {
             body(&mut watcher).await;
             stop.cancel();
@@ -194,10 +215,14 @@ impl Scene {
     }
 }
 
-fn commit(repository: &Path, (manifest, environment): (&str, &str), parent: Option<&str>) -> String {
-    let git = Repository::open(repository).unwrap();
+/// Files of the project `project` with this manifest.
+pub fn tree(git: &Repository, project: &str, manifest: &str) -> Oid {
+    tree_in(git, project, (manifest, "variables: {}\n"))
+}
+
+fn tree_in(git: &Repository, project: &str, (manifest, environment): (&str, &str)) -> Oid {
     let file = |text: &str| git.blob(text.as_bytes()).unwrap();
-    let folder = |entries: &[(&str, git2::Oid, i32)]| {
+    let folder = |entries: &[(&str, Oid, i32)]| {
         let mut tree = git.treebuilder(None).unwrap();
         for (name, id, mode) in entries {
             tree.insert(name, *id, *mode).unwrap();
@@ -207,14 +232,19 @@ fn commit(repository: &Path, (manifest, environment): (&str, &str), parent: Opti
     let (blob, tree) = (0o100_644, 0o040_000);
     let apps = folder(&[("web.yaml", file(manifest), blob)]);
     let dev = folder(&[("environment.yaml", file(environment), blob)]);
-    let root = folder(&[
-        ("evenkeel.yaml", file("project: shop\ntiers: [apps]\n"), blob),
+    folder(&[
+        ("evenkeel.yaml", file(&format!("project: {project}\ntiers: [apps]\n")), blob),
         ("manifests", folder(&[("apps", apps, tree)]), tree),
         ("environments", folder(&[("dev", dev, tree)]), tree),
-    ]);
+    ])
+}
+
+fn commit(repository: &Path, files: (&str, &str), parent: Option<&str>) -> String {
+    let git = Repository::open(repository).unwrap();
+    let root = tree_in(&git, "shop", files);
     let head = || git.find_reference("refs/heads/main").ok().map(|head| head.target().unwrap());
     let parent = match parent {
-        Some(parent) => Some(git2::Oid::from_str(parent).unwrap()),
+        Some(parent) => Some(Oid::from_str(parent).unwrap()),
         None => head(),
     };
     let parent = parent.map(|parent| git.find_commit(parent).unwrap());
@@ -231,6 +261,8 @@ pub struct Watcher {
     pub stop: CancellationToken,
     pub desk: Desk,
     pub board: Arc<Board>,
+    /// What wakes the agent from outside.
+    pub bell: Bell,
     last_trigger: Trigger,
 }
 

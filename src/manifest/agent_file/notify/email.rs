@@ -1,6 +1,6 @@
 //! A receiver of mail: its server, who sends and who gets it.
 
-use super::{Email, Entry, EmailTls, is_loopback};
+use super::{Email, EmailTls, Entry, is_loopback};
 use crate::manifest::agent_file::credential::credential;
 use crate::manifest::agent_file::said;
 use crate::manifest::node::Node;
@@ -9,7 +9,8 @@ use crate::manifest::read;
 
 /// Reads where mail goes.
 pub(super) fn email(problems: &mut Problems, entry: &Entry<'_>) -> Option<Email> {
-    const WORDS: [(&str, EmailTls); 3] = [("tls", EmailTls::Tls), ("starttls", EmailTls::Starttls), ("none", EmailTls::None)];
+    const WORDS: [(&str, EmailTls); 3] =
+        [("tls", EmailTls::Tls), ("starttls", EmailTls::Starttls), ("none", EmailTls::None)];
     let tls = match said(entry.map, "tls") {
         Some(node) => read::word(problems, node, &WORDS),
         None => Some(EmailTls::Starttls),
