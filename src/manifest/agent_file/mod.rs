@@ -158,7 +158,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use std::time::Duration;
 
     /// An agent.yaml that says nothing but `text` and what it must.
     pub(super) fn section(text: &str) -> String {

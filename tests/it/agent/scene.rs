@@ -146,7 +146,7 @@ impl Scene {
             branch: Some("main".to_owned()),
             environment: "dev".parse().unwrap(),
             host_variables: BTreeMap::new(),
-            poll,
+            poll: Duration::from_secs(60),
             look: Duration::from_secs(300),
         }
     }

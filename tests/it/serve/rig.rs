@@ -253,7 +253,7 @@ fn webhooks(secret: &Credential) -> Vec<Webhook> {
 /// A stack that was compared once, and whose plan waits for approval.
 fn stand(stack: &str) -> Stand {
     let follow = Follow {
-        repository: format!("/srv/{stack}.git").into(),
+        repository: std::path::PathBuf::from(format!("/srv/{stack}.git")).into(),
         branch: Some("main".to_owned()),
         environment: "prod".parse().unwrap(),
         host_variables: BTreeMap::new(),

@@ -50,7 +50,7 @@ async fn a_hook_and_an_order_wake_the_agent_and_its_state_is_told() {
     let state = scene.folder.path().join("state");
     let hour = Duration::from_secs(3600);
     let follow = Follow {
-        repository: scene.repository(),
+        repository: scene.repository().into(),
         branch: Some("main".to_owned()),
         environment: "dev".parse().unwrap(),
         host_variables: BTreeMap::new(),
