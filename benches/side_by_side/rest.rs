@@ -33,7 +33,7 @@ pub fn at_rest(bench: &Bench) {
     std::thread::sleep(Duration::from_secs(20));
     let before = used(&process);
     std::thread::sleep(WATCHED);
-    let core = (used(&process) - before).as_secs_f64() / WATCHED.as_secs_f64() * 100.0;
+    let core = used(&process).saturating_sub(before).as_secs_f64() / WATCHED.as_secs_f64() * 100.0;
     println!("an agent of {} containers at rest, over {} s", bench.services, WATCHED.as_secs());
     println!("  {:<34} {:>9.1} MiB (budget 20)", "resident", resident(&process));
     println!("  {:<34} {core:>9.3} % (budget 0.1)\n", "of a core");

@@ -105,7 +105,7 @@ impl Progress for Board {
                     state.operation.reason = failure.map(ToString::to_string);
                 }
                 (Operation::RollingBack { steps, .. }, Event::RollbackBegan { steps: all, .. }) => {
-                    *steps = all
+                    *steps = all;
                 }
                 _ => {}
             }
@@ -226,7 +226,7 @@ fn holds(state: &mut StackState, hold: &Hold, now: Timestamp) {
     let Hold { kind, why, plan } = hold;
     let commit = state.revisions.observed.clone();
     let since = match &state.revisions.held {
-        Some(held) if held.kind == *kind && held.commit == commit => held.since,
+        Some(before) if before.kind == *kind && before.commit == commit => before.since,
         Some(_) | None => now,
     };
     state.revisions.held = Some(Held { commit, kind: *kind, reason: why.clone(), since });

@@ -97,7 +97,9 @@ impl<E: Engine> Fleet<E> {
 }
 
 async fn end(agents: Vec<Agent>) {
-    agents.iter().for_each(|agent| agent.stop.cancel());
+    for agent in &agents {
+        agent.stop.cancel();
+    }
     for Agent { task, follow, .. } in agents {
         if task.await.is_err() {
             error!(environment = %follow.environment, "BUG: this agent failed as it ended");

@@ -16,6 +16,7 @@ use super::{aim, quiet, schedule};
 use crate::engine::Engine;
 use crate::model::desired::Desired;
 use crate::model::name::DeployId;
+use crate::model::window::{Approval, Verdict};
 use crate::plan::Plan;
 
 /// So many deploys in a row are given up at most. Where commits come faster than deploys end, one must end all the same.
@@ -76,10 +77,15 @@ impl<E: Engine> Reconciler<'_, E> {
     }
 
     /// Whether the deploy of `head` is to be given up for what was read: a commit after it, from somebody who may deploy,
-    /// whose manifests are right and want something else.
+    /// whose manifests are right and want something else, and that may be deployed now.
     async fn is_worth_it(&self, head: &Head, reading: Reading) -> bool {
         let Some(Ok((newer, _))) = reading.manifests else { return false };
         if head.desired.as_ref().is_some_and(|desired| wants_the_same(desired, &newer)) {
+            return false;
+        }
+        // What has to wait itself is no reason to give up what somebody waits for.
+        let is_open = matches!(newer.admission.verdict(self.machine.now()), Verdict::Open { .. });
+        if newer.admission.approval == Approval::Required || !is_open {
             return false;
         }
         let (follow, before, after) = (Arc::clone(&self.follow), head.commit.clone(), reading.commit.id);

@@ -79,11 +79,14 @@ impl<E: Engine> Reconciler<'_, E> {
             Ok(Ok((desired, _))) if desired.stack == *stack => desired,
             Ok(Ok((desired, _))) => {
                 forget()?;
-                return self.not_returned(&to, &format!("there the stack is called `{}`", desired.stack));
+                return Ok(Some(Self::not_returned(
+                    &to,
+                    &format!("there the stack is called `{}`", desired.stack),
+                )));
             }
             Ok(Err(Unfit { why, .. })) | Err(why) => {
                 forget()?;
-                return self.not_returned(&to, &why);
+                return Ok(Some(Self::not_returned(&to, &why)));
             }
         };
         let left = self.machine.leave(stack, &desired.revision, &by).map_err(|error| Trouble::of(&error))?;
@@ -113,10 +116,10 @@ impl<E: Engine> Reconciler<'_, E> {
         self.judge(Aim::Stable, &plan, outcome)
     }
 
-    fn not_returned(&mut self, to: &str, why: &str) -> Result<Option<Stays>, Trouble> {
+    fn not_returned(to: &str, why: &str) -> Stays {
         let text = format!("can't return to {}: {why}", short(to));
         warn!(reason = text, "an order is not carried out");
-        Ok(Some(Stays::Held(Hold::new(HoldKind::Refused, text))))
+        Stays::Held(Hold::new(HoldKind::Refused, text))
     }
 
     /// Tells what is quarantined.

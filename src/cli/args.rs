@@ -7,12 +7,14 @@ use clap::{Args, Parser, Subcommand};
 mod adopt;
 mod operate;
 mod host;
+mod look;
 mod plan;
 mod schema;
 mod token;
 
 pub use adopt::AdoptArgs;
 pub use host::{CompletionsArgs, DoctorArgs, ManArgs};
+pub use look::{HistoryArgs, RollbackArgs, StatusArgs, WhyArgs};
 pub use operate::{ApproveArgs, OfStack, PauseArgs, ReleaseArgs, ResumeArgs, SyncArgs};
 pub use plan::{ApplyArgs, ObserveArgs, PlanArgs, PlanFormat};
 pub use schema::{SchemaArgs, SchemaOf};
@@ -354,49 +356,6 @@ pub struct RunArgs {
     /// Seconds between two looks at the repository, where no event told before [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub poll: Option<u64>,
-}
-
-/// The arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {}
-
-/// The arguments of `history`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  evenkeel --env prod history -n 5")]
-pub struct HistoryArgs {
-    /// At most so many deploys, the latest first
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-    pub most: u32,
-}
-
-/// The arguments of `why`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  evenkeel --env prod why web
-  evenkeel --env prod why shop-prod-web-1")]
-pub struct WhyArgs {
-    /// A service, container, network or volume
-    #[arg(value_name = "NAME")]
-    pub name: String,
-}
-
-/// The arguments of `rollback`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  evenkeel --env prod rollback              to what was deployed before
-  evenkeel --env prod rollback --to v1.3")]
-pub struct RollbackArgs {
-    /// The revision to return to [default: the one before]
-    #[arg(long, value_name = "REV")]
-    pub to: Option<String>,
-
-    /// Don't ask
-    #[arg(short, long)]
-    pub yes: bool,
 }
 
 /// The arguments of `demo`.

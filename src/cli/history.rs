@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::args::{Global, HistoryArgs};
 use super::failure::ExitStatus;
 use super::output::Output;
-use super::select;
 use super::words::{moment, seconds, table};
+use super::{agents, operate, select};
 use crate::apply::ledger::history::{ChangeLine, DeployRecord, State};
 use crate::manifest::MissingVariables;
 use crate::model::update::UpdateOrder;
@@ -23,12 +23,16 @@ pub(super) async fn history(
     args: &HistoryArgs,
     output: Output,
 ) -> anyhow::Result<ExitStatus> {
-    let resolved = select::resolved(global, MissingVariables::Placeholder, output).await?;
-    let stack = &resolved.desired.stack;
-    let records = match select::ledger_to_look(global)? {
-        Some(ledger) => ledger.history(stack, args.most)?,
-        None => Vec::new(),
+    let ledger = select::ledger_to_look(global)?;
+    let stack = match &ledger {
+        Some(ledger) if args.of.stack.is_some() || agents::is_asked(global) => {
+            operate::which(global, &args.of, ledger, output).await?
+        }
+        Some(_) | None => {
+            select::resolved(global, MissingVariables::Placeholder, output).await?.desired.stack
+        }
     };
+    let records = ledger.map(|ledger| ledger.history(&stack, args.most)).transpose()?.unwrap_or_default();
     if output.json {
         output.value(
             &json!({"stack": stack.as_str(), "deploys": records.iter().map(to_json).collect::<Vec<_>>()}),

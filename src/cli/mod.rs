@@ -41,6 +41,7 @@ mod why;
 mod rollback;
 mod adopt;
 mod operate;
+mod agents;
 mod demo;
 mod token;
 

@@ -14,6 +14,7 @@ use super::output::Output;
 use super::select;
 use crate::agent::desk::Desk;
 use crate::apply::clock::HostClock;
+use crate::apply::ledger::Ledger;
 use crate::manifest::MissingVariables;
 use crate::model::name::StackName;
 use crate::plan::PlanId;
@@ -75,49 +76,28 @@ pub(super) async fn approve(
 }
 
 /// An order for one stack of this host.
-struct Order {
-    desk: Desk,
-    stack: StackName,
-    actor: String,
+pub(super) struct Order {
+    pub(super) desk: Desk,
+    pub(super) stack: StackName,
+    pub(super) actor: String,
     state: PathBuf,
 }
 
 impl Order {
-    async fn open(global: &Global, of: &OfStack, output: Output) -> anyhow::Result<Self> {
+    pub(super) async fn open(global: &Global, of: &OfStack, output: Output) -> anyhow::Result<Self> {
         let Some(ledger) = select::ledger_to_look(global)? else {
             return Err(hinted(
                 anyhow!("nothing was ever deployed on this host with this state folder"),
                 "name the folder of the agent with `--state PATH`, or deploy first: `evenkeel apply`",
             ));
         };
-        let known = ledger.stacks()?;
-        let stack = match (&of.stack, known.as_slice()) {
-            (Some(name), _) => {
-                let name: StackName = name.parse()?;
-                if !known.contains(&name) {
-                    let names: Vec<_> = known.iter().map(ToString::to_string).collect();
-                    return Err(hinted(
-                        anyhow!("there is no stack `{name}` on this host"),
-                        format!("stacks here: {}", names.join(", ")),
-                    ));
-                }
-                name
-            }
-            (None, [only]) => only.clone(),
-            (None, _) => {
-                let silent = Output { quiet: true, ..output };
-                let resolved = select::resolved(global, MissingVariables::Placeholder, silent).await;
-                let names: Vec<_> = known.iter().map(ToString::to_string).collect();
-                let hint = format!("say which with `--stack NAME`: {}", names.join(", "));
-                resolved.hint(hint)?.desired.stack
-            }
-        };
+        let stack = which(global, of, &ledger, output).await?;
         let desk = Desk::new(ledger, Box::new(HostClock));
         Ok(Self { desk, stack, actor: actor(), state: select::state_folder(global)? })
     }
 
     /// Tells what was done, and wakes the agent. One that can't be woken reads the order at its next look.
-    async fn ring(&self, done: &str, output: Output) -> anyhow::Result<ExitStatus> {
+    pub(super) async fn ring(&self, done: &str, output: Output) -> anyhow::Result<ExitStatus> {
         output.say(done);
         match client::ring(&self.state, &self.stack).await {
             Ok(()) => {}
@@ -128,6 +108,33 @@ impl Order {
             Err(error) => output.say(&format!("{error}: the agent sees it at its next look")),
         }
         Ok(ExitStatus::Done)
+    }
+}
+
+/// The stack that is meant: the one that is named, the only one of this host, or that of the manifests.
+pub(super) async fn which(
+    global: &Global,
+    of: &OfStack,
+    ledger: &Ledger,
+    output: Output,
+) -> anyhow::Result<StackName> {
+    let known = ledger.stacks()?;
+    let names = || known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match (&of.stack, known.as_slice()) {
+        (Some(name), _) => {
+            let name: StackName = name.parse()?;
+            if known.contains(&name) {
+                return Ok(name);
+            }
+            let error = anyhow!("there is no stack `{name}` on this host");
+            Err(hinted(error, format!("stacks here: {}", names())))
+        }
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => {
+            let silent = Output { quiet: true, ..output };
+            let resolved = select::resolved(global, MissingVariables::Placeholder, silent).await;
+            Ok(resolved.hint(format!("say which with `--stack NAME`: {}", names()))?.desired.stack)
+        }
     }
 }
 

@@ -9,8 +9,10 @@ use super::args::{Global, RollbackArgs};
 use super::deploy::{Ended, Wish, agree};
 use super::failure::{ExitStatus, Hint, hinted};
 use super::history::went_well;
+use super::operate::Order;
 use super::output::Output;
 use super::select::{self, Selection, explained, laid_out};
+use super::{agents, confirm};
 use crate::apply::Outcome;
 use crate::apply::ledger::Ledger;
 use crate::apply::ledger::history::DeployRecord;
@@ -36,6 +38,9 @@ pub(super) async fn rollback(
             anyhow!("files have no revisions to return to"),
             "change the file back and run `evenkeel -f FILE apply`",
         ));
+    }
+    if args.of.stack.is_some() || agents::is_asked(global) {
+        return by_agent(global, args, output).await;
     }
     let machine = select::machine(global).await?;
     let present = present_stack(global, output).await;
@@ -83,6 +88,23 @@ pub(super) async fn rollback(
         ));
     }
     Ok(status)
+}
+
+/// Asks the agent to return a stack of which there are no manifests here: it has them.
+async fn by_agent(global: &Global, args: &RollbackArgs, output: Output) -> anyhow::Result<ExitStatus> {
+    let order = Order::open(global, &args.of, output).await?;
+    let to = match &args.to {
+        Some(to) => to.clone(),
+        None => target(order.desk.ledger(), &order.stack)?,
+    };
+    let question = format!("Let the agent return {} to {to}?", order.stack);
+    if !args.yes && !confirm::confirm(&question)? {
+        return Ok(ExitStatus::Failed);
+    }
+    order.desk.send_back(&order.stack, &to, &order.actor)?;
+    order
+        .ring(&format!("{} is to return to {to}; `evenkeel history` says how it ends", order.stack), output)
+        .await
 }
 
 /// The stack that the present manifests are about. The values of the host don't matter for that.

@@ -11,7 +11,7 @@ use super::failure::ExitStatus;
 use super::look::{Compared, Look, look};
 use super::output::Output;
 use super::words::{ago, count, moment, table};
-use super::{history, outcome, stuck};
+use super::{agents, history, outcome, stuck};
 use crate::agent::board::health;
 use crate::agent::status::Health as OfStack;
 use crate::apply::ledger::history::DeployRecord;
@@ -29,6 +29,9 @@ use crate::model::window::Verdict;
 const DEPLOYS_LOOKED_AT: u32 = 50;
 
 pub(super) async fn status(global: &Global, output: Output) -> anyhow::Result<ExitStatus> {
+    if agents::is_asked(global) {
+        return agents::status(global, output).await;
+    }
     let look = look(global, output).await?;
     let stuck = look.machine.stuck(&look.desired.stack).await.map_err(outcome::not_planned)?;
     let report = report(&look, stuck)?;

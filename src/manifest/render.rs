@@ -170,7 +170,7 @@ fn admitted(out: &mut Out, admission: &Admission) {
 }
 
 /// The word for a value.
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+fn word<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
     words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::caller::Caller;
 use super::problem::Problem;
 use super::site::Site;
-use crate::agent::status::{Operation, StackState, Statement};
+use crate::agent::status::{Operation, StackState, Statement, Sync};
 
 /// A look may take so long, however short the interval is.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,7 +69,9 @@ fn is_alive(state: &StackState, now: Timestamp, patience: Duration) -> bool {
 )]
 pub(super) async fn readyz(State(site): State<Arc<Site>>) -> Result<Json<Fine>, Problem> {
     let stands = site.desk().stands();
-    let is_compared = |state: &StackState| state.conditions.contains_key(&Statement::Healthy);
+    let is_compared = |state: &StackState| {
+        state.sync.state != Sync::Unknown || state.conditions.contains_key(&Statement::Healthy)
+    };
     if !stands.is_empty() && stands.iter().all(|stand| is_compared(&stand.board.state())) {
         return Ok(FINE);
     }

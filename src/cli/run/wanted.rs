@@ -34,9 +34,9 @@ pub(super) struct Wanted {
 /// One that is followed.
 enum Stack {
     /// Of a repository of this host.
-    Here(Follow, Option<Followed>),
+    Here(Box<Follow>, Option<Box<Followed>>),
     /// Of a repository on a server.
-    There(Followed, EnvironmentName, Duration),
+    There(Box<Followed>, EnvironmentName, Duration),
 }
 
 pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<AgentFile> {
@@ -51,7 +51,11 @@ pub(super) fn wanted(global: &Global, args: &RunArgs) -> anyhow::Result<Wanted> 
     let (branch, poll) = (args.branch.clone(), args.poll.map(Duration::from_secs));
     let Some(path) = &args.config else {
         let follow = followed(global, branch, poll.unwrap_or(POLL))?;
-        return Ok(Wanted { global: global.clone(), file: None, stacks: vec![Stack::Here(follow, None)] });
+        return Ok(Wanted {
+            global: global.clone(),
+            file: None,
+            stacks: vec![Stack::Here(Box::new(follow), None)],
+        });
     };
     let file = read(path)?;
     if file.follow.len() > 1 && (branch.is_some() || global.env.is_some()) {
@@ -90,10 +94,10 @@ fn stack(
         Address::Local(path) => {
             let global = Global { repo: path.into(), env: name, ..global.clone() };
             let follow = followed(&global, said.branch.clone(), poll)?;
-            Ok(Stack::Here(follow, Some(said)))
+            Ok(Stack::Here(Box::new(follow), Some(Box::new(said))))
         }
         Address::Remote(address) => match name {
-            Some(name) => Ok(Stack::There(said, name.parse()?, poll)),
+            Some(name) => Ok(Stack::There(Box::new(said), name.parse()?, poll)),
             None => Err(hinted(
                 anyhow!("agent.yaml doesn't say which environment of {address} this host runs"),
                 "say it beside `repository`: `environment: prod`",
@@ -107,9 +111,9 @@ impl Wanted {
     pub(super) fn follows(&self, mirrors: &Mirrors) -> Vec<Follow> {
         let credentials = self.file.as_ref().map(|file| file.credentials.clone()).unwrap_or_default();
         let one = |stack: &Stack| match stack {
-            Stack::Here(follow, None) => follow.clone(),
+            Stack::Here(follow, None) => Follow::clone(follow),
             Stack::Here(follow, Some(said)) => {
-                Follow { repository: Origin::of(said, &credentials, mirrors), ..follow.clone() }
+                Follow { repository: Origin::of(said, &credentials, mirrors), ..Follow::clone(follow) }
             }
             Stack::There(said, environment, poll) => Follow {
                 repository: Origin::of(said, &credentials, mirrors),

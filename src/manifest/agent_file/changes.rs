@@ -29,12 +29,15 @@ impl AgentFile {
             ("host", *host != newer.host),
             ("labels", *labels != newer.labels),
             ("credentials", *credentials != newer.credentials),
-            ("git", *git != newer.git),
             ("api", *api != newer.api),
             ("webhooks", *webhooks != newer.webhooks),
             ("notify", *notify != newer.notify),
         ];
-        let after_restart = [("docker", *docker != newer.docker), ("state", *state != newer.state)];
+        let after_restart = [
+            ("docker", *docker != newer.docker),
+            ("state", *state != newer.state),
+            ("git", *git != newer.git),
+        ];
         let names = |keys: &[(&'static str, bool)]| {
             keys.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
         };

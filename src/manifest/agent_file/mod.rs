@@ -74,7 +74,7 @@ impl AgentFile {
         let keys = api.iter().flat_map(|api| &api.tls).map(|tls| &tls.key);
         keys.chain(webhooks.iter().map(|webhook| &webhook.secret))
             .chain(notify.iter().flat_map(Notify::secrets))
-            .chain(credentials.values().flat_map(GitCredential::secrets))
+            .chain(credentials.values().filter_map(GitCredential::secrets))
             .collect()
     }
 }
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn all_entries_are_read_whatever_is_wrong_with_one() {
         let told = read("follow:\n- {repository: a}\n- {repository: /b}\n- {repository: c}\n").unwrap_err();
-        let wanted = "an absolute path is wanted here";
+        let wanted = "this is neither an absolute path nor an address";
         assert_eq!(told, format!("2:16 relative-path: {wanted}\n4:16 relative-path: {wanted}"));
     }
 }

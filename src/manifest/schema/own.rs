@@ -87,7 +87,13 @@ fn property(key: &str) -> Json {
             said(json!({"type": "string"}), "The address of Docker, as in unix:///var/run/docker.sock.")
         }
         "state" => said(formed("^/"), "The folder for the ledger and laid down files."),
-        "repository" => said(formed("^/"), "The repository on this host, bare or not."),
+        "repository" => {
+            said(json!({"type": "string"}), "The repository: a path of this host, or an address.")
+        }
+        "tag" => {
+            said(json!({"type": "string"}), "Instead of a branch: the highest version among these tags.")
+        }
+        "credential" => said(json!({"type": "string"}), "With what the server is asked, by its name."),
         "environment" => {
             said(json!({"type": "string"}), "The environment, where the repository has several.")
         }

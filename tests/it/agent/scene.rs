@@ -153,7 +153,7 @@ impl Scene {
 
     /// Runs an agent beside `body`, and stops it at the end.
     pub async fn play(&self, body: impl AsyncFnOnce(&mut Watcher)) {
-        self.play_before(Vec::new(), body).await;
+        Box::pin(self.play_before(Vec::new(), body)).await;
     }
 
     /// The same for commits from elsewhere, with so much time between two looks there.
@@ -163,12 +163,12 @@ impl Scene {
         body: impl AsyncFnOnce(&mut Watcher),
     ) {
         let follow = Follow { repository, poll, ..self.follow() };
-        self.play_with(&follow, Vec::new(), body).await;
+        Box::pin(self.play_with(&follow, Vec::new(), body)).await;
     }
 
     /// The same as [`Self::play`], while `further` audiences are told as well.
     pub async fn play_before(&self, further: Vec<Arc<dyn Audience>>, body: impl AsyncFnOnce(&mut Watcher)) {
-        self.play_with(&self.follow(), further, body).await;
+        Box::pin(self.play_with(&self.follow(), further, body)).await;
     }
 
     async fn play_with(
@@ -194,12 +194,12 @@ impl Scene {
         let (last_trigger, ring) = (Trigger::Startup, bell.clone());
         let mut watcher = Watcher { heard, stop: stop.clone(), desk, board, bell: ring, last_trigger };
         agent::recover(&machine, &audience).await;
-        let agent = agent::run(&machine, follow, &audience, &bell, &stop);
+        let agent = Box::pin(agent::run(&machine, follow, &audience, &bell, &stop));
         let body = async {
             body(&mut watcher).await;
             stop.cancel();
         };
-        tokio::join!(agent, body);
+        tokio::join!(agent, Box::pin(body));
     }
 
     /// The containers that run, by name, with their image.

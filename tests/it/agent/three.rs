@@ -1,6 +1,7 @@
 //! Three agents on one machine follow one repository as prod, staging and dev, each with its own variables, hosts and
 //! policy, as processes on real Docker.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -76,7 +77,7 @@ impl Stage {
             write(
                 &format!("environments/{name}/environment.yaml"),
                 format!(
-                    "stack: {stack}\nhosts: [role={name}]\napproval: {approval}\n\
+                    "stack: {stack}\nhosts: [role={name}, also={name}]\napproval: {approval}\n\
                      variables: {{WHERE: {name}, SUBNET: {subnet}0/24}}\n"
                 ),
             );
@@ -100,16 +101,22 @@ impl Stage {
         git.commit(Some("refs/heads/main"), &author, &author, says, &tree, parents.as_slice()).unwrap();
     }
 
-    fn start(&self, environment: &str) -> Agent {
+    /// Writes the agent.yaml of the agent `name`, which follows these environments.
+    fn configure(&self, name: &str, labels: &str, environments: &[&str]) {
         let docker = host().map(|host| format!("docker: {host}\n")).unwrap_or_default();
-        let text = format!(
-            "{docker}host: h-{environment}\nlabels: {{role: {environment}}}\nstate: {}\n\
-             follow: [{{repository: {}, environment: {environment}, poll: 1s}}]\n",
-            self.path(environment).display(),
-            self.path("shop").display()
-        );
+        let (state, repository) = (self.path(name), self.path("shop"));
+        let mut text =
+            format!("{docker}host: h-{name}\nlabels: {{{labels}}}\nstate: {}\nfollow:\n", state.display());
+        for environment in environments {
+            let entry = format!("repository: {}, environment: {environment}, poll: 1s", repository.display());
+            writeln!(text, "- {{{entry}}}").unwrap();
+        }
+        fs::write(self.path(&format!("{name}.yaml")), text).unwrap();
+    }
+
+    fn start(&self, environment: &str) -> Agent {
+        self.configure(environment, &format!("role: {environment}"), &[environment]);
         let (config, log) = (format!("{environment}.yaml"), format!("{environment}.log"));
-        fs::write(self.path(&config), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
         command.args(["run", "--config"]).arg(self.path(&config));
         Agent(command.stderr(File::create(self.path(&log)).unwrap()).spawn().unwrap())
@@ -162,10 +169,23 @@ impl Stage {
         waited.await.unwrap_or_else(|_| panic!("no plan waits:\n{}", self.log("prod")))
     }
 
-    fn evenkeel(&self, environment: &str, arguments: &[&str]) {
+    /// Runs a command where no repository is. Returns what it printed.
+    fn evenkeel(&self, environment: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-        let output = command.arg("--state").arg(self.path(environment)).args(arguments).output().unwrap();
+        command.current_dir(self.folder.path()).arg("--state").arg(self.path(environment));
+        let output = command.args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Waits until the log of an agent says this.
+    async fn logs(&self, environment: &str, text: &str) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !self.log(environment).contains(text) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "no `{text}`:\n{}", self.log(environment));
     }
 }
 
@@ -188,4 +208,33 @@ async fn one_repository_is_prod_staging_and_dev() {
     let plan = stage.waiting(Some(&plan)).await;
     stage.evenkeel("prod", &["approve", &plan]);
     stage.until([Some("two-prod"), Some("two-staging"), Some("two-dev")]).await;
+
+    // Who looks where no repository is, asks the agent.
+    let status = stage.evenkeel("dev", &["status"]);
+    assert!(status.contains(stage.stacks[2].as_str()) && status.contains("in sync"), "{status}");
+    let history = stage.evenkeel("dev", &["history"]);
+    assert_eq!(history.matches("deployed").count(), 2, "{history}");
+    stage.evenkeel("dev", &["rollback", "--yes"]);
+    stage.until([Some("two-prod"), Some("two-staging"), Some("one-dev")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_yaml_is_read_again_while_the_agent_runs() {
+    let Some(stage) = Stage::new().await else { return };
+    let _cleanup = stage.stacks.clone().map(Cleanup);
+    stage.commit("one");
+    let agent = stage.start("dev");
+    stage.until([None, None, Some("one-dev")]).await;
+    stage.configure("dev", "role: dev, also: staging", &["dev", "staging"]);
+    stage.until([None, Some("one-staging"), Some("one-dev")]).await;
+    fs::write(stage.path("dev.yaml"), "follow: nothing\n").unwrap();
+    stage.logs("dev", "agent.yaml is wrong, and all stays as it was").await;
+    stage.commit("two");
+    stage.until([None, Some("two-staging"), Some("two-dev")]).await;
+    stage.configure("dev", "also: staging", &["staging"]);
+    let hangup = Command::new("kill").args(["-HUP", &agent.0.id().to_string()]).status().unwrap();
+    assert!(hangup.success());
+    stage.logs("dev", "is no longer followed").await;
+    stage.commit("three");
+    stage.until([None, Some("three-staging"), Some("two-dev")]).await;
 }

@@ -146,7 +146,7 @@ async fn what_ended_while_nobody_listened_is_told_once() {
     let first = scene.commit(&manifest("app:1"));
     scene.play(async |agent| agent.deployed(&first).await).await;
     let ledger = Ledger::open(&scene.folder.path().join("state/ledger.db")).unwrap();
-    let office = Office::over(ledger, tempfile::tempdir().unwrap(), receivers, Arc::new(HostClock));
+    let office = Office::over(ledger, tempfile::tempdir().unwrap(), receivers, Arc::new(scene.clock));
     let ears = Ears { office, clock: Paused(Instant::now()) };
     let told = || {
         let (ledger, mut events) = (&ears.office.ledger, Vec::new());
