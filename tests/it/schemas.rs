@@ -125,6 +125,13 @@ fn matches(pattern: &str, text: &str) -> bool {
             let is_digit = |c| matches!(c, '0'..='9' | 'a'..='f');
             text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.chars().all(is_digit))
         }
+        "^(/|https?://|ssh://|file:///|[^/@:]+@[^/:]+:)" => {
+            let short = text.split_once('@').and_then(|(user, rest)| Some((user, rest.split_once(':')?.0)));
+            ["/", "https://", "http://", "ssh://", "file:///"].iter().any(|start| text.starts_with(start))
+                || short.is_some_and(|(user, host)| {
+                    !user.is_empty() && !user.contains(['/', ':']) && !host.is_empty() && !host.contains('/')
+                })
+        }
         other => panic!("the checker doesn't know the pattern {other}"),
     }
 }
@@ -279,6 +286,7 @@ fn what_nobody_knows_is_refused() {
         (schema::agent(), json!({"follow": [{"branch": "main"}]}), false),
         (schema::agent(), json!({"follow": [{"repository": "infra.git"}]}), false),
         (schema::agent(), json!({"follow": [{"repository": "/a", "token": "x"}]}), false),
+        (schema::agent(), json!({"follow": [{"repository": "git@git.example.com:infra.git"}]}), true),
     ] {
         let found = checked(&schema, &value);
         assert_eq!(found.is_none(), good, "{value}: {found:?}");

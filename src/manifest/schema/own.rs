@@ -11,6 +11,8 @@ use crate::model::policy::{ALL, FIELDS, OPEN_FIELDS, Treatment};
 const NAME: &str = "^[a-z0-9][a-z0-9_-]*$";
 /// The names of variables.
 const VARIABLE_NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+/// A path of this host, an address, or `user@host:path`.
+const ADDRESS: &str = "^(/|https?://|ssh://|file:///|[^/@:]+@[^/:]+:)";
 /// `30s`, `1m30s`
 const DURATION: &str = "^([0-9]+(\\.[0-9]+)?(h|m|s|ms|us|ns))+$|\\$";
 
@@ -87,9 +89,7 @@ fn property(key: &str) -> Json {
             said(json!({"type": "string"}), "The address of Docker, as in unix:///var/run/docker.sock.")
         }
         "state" => said(formed("^/"), "The folder for the ledger and laid down files."),
-        "repository" => {
-            said(json!({"type": "string"}), "The repository: a path of this host, or an address.")
-        }
+        "repository" => said(formed(ADDRESS), "The repository: a path of this host, or an address."),
         "tag" => {
             said(json!({"type": "string"}), "Instead of a branch: the highest version among these tags.")
         }
