@@ -49,7 +49,7 @@ pub(super) async fn run(global: &Global, args: &RunArgs, _: Output) -> anyhow::R
             biased; // The service manager is told that this ends before it does.
             // Cancel-safe: a cancelled token stays cancelled.
             () = stop.cancelled() => break,
-            // What was heard in the moment in which another arm wins is read at the next change, or at SIGHUP.
+            // Cancel-safe: what was heard stays heard.
             () = ears.hear() => agent.reload(look_up(global, args).await).await,
             // Cancel-safe: dropping a sleep forgets only a time that is computed again.
             () = tokio::time::sleep(CHECK) => agent.fleet.revive().await,

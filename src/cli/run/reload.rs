@@ -15,7 +15,8 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// What hears.
 pub(super) struct Ears {
-    told: Arc<Notify>,
+    /// There is something to read, and it is whole.
+    ready: Arc<Notify>,
     /// Kept, for it ends when it is dropped.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -23,7 +24,8 @@ pub(super) struct Ears {
 impl Ears {
     /// Hears SIGHUP, and changes of the file at `path`, where there is one. Where changes can't be heard of, SIGHUP remains.
     pub(super) fn open(path: Option<&Path>) -> Self {
-        let told = Arc::new(Notify::new());
+        let (told, ready) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        tokio::spawn(settle(Arc::clone(&told), Arc::clone(&ready)));
         let bell = Arc::clone(&told);
         tokio::spawn(async move {
             let Ok(mut signals) = signal(SignalKind::hangup()) else { return };
@@ -31,20 +33,28 @@ impl Ears {
                 bell.notify_one();
             }
         });
-        let watcher = path.and_then(|path| match watch(path, Arc::clone(&told)) {
+        let watcher = path.and_then(|path| match watch(path, told) {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 warn!(%error, "changes of agent.yaml are not heard of; SIGHUP lets it be read again");
                 None
             }
         });
-        Self { told, _watcher: watcher }
+        Self { ready, _watcher: watcher }
     }
 
-    /// Waits until there is something to read. Cancel-safe but for what it heard in the last moment.
+    /// Waits until there is something to read. Cancel-safe: what was heard stays heard.
     pub(super) async fn hear(&self) {
-        self.told.notified().await;
-        while time::timeout(QUIET, self.told.notified()).await.is_ok() {}
+        self.ready.notified().await;
+    }
+}
+
+/// Passes on what is told, once nothing more has been told for a while.
+async fn settle(told: Arc<Notify>, ready: Arc<Notify>) {
+    loop {
+        told.notified().await;
+        while time::timeout(QUIET, told.notified()).await.is_ok() {}
+        ready.notify_one();
     }
 }
 

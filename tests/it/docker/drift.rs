@@ -68,7 +68,8 @@ async fn drift_that_is_only_reported_is_told_and_left() {
     let plan = stage.run("-f compose.yaml plan --detailed-exitcode").ends_with(0).stdout;
     assert!(plan.contains("! web") && plan.contains("reported, not repaired"), "{plan}");
     assert!(plan.contains("96 MiB → 64 MiB") && plan.contains("exited with 0"), "{plan}");
-    assert!(plan.contains("1 only reported") && !plan.contains("db"), "{plan}");
+    // Not `db` alone: the id of a plan may have those letters.
+    assert!(plan.contains("1 only reported") && !plan.contains(" db "), "{plan}");
     stage.apply().ends_with(0).says("nothing to do");
     assert_eq!(stage.containers().await.len(), 1);
     // A new version is made as desired, and runs.

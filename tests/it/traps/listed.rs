@@ -1,14 +1,15 @@
-//! The list of the traps is whole, and names tests that are there.
+//! The lists of traps and of cases are whole, and name tests that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-const LIST: &str = include_str!("../../data/traps.md");
+const TRAPS: &str = include_str!("../../data/traps.md");
+const CASES: &str = include_str!("../../data/cases.md");
 
-/// The rows of the list: number and what it says about it.
-fn rows() -> BTreeMap<u32, &'static str> {
-    let cells = LIST.lines().filter_map(|line| line.strip_prefix("| "));
+/// The rows of a list: number and what it says about it.
+fn rows(list: &'static str) -> BTreeMap<u32, &'static str> {
+    let cells = list.lines().filter_map(|line| line.strip_prefix("| "));
     let row = |line: &'static str| {
         let mut cells = line.trim_end_matches('|').splitn(3, " | ");
         Some((cells.next()?.trim().parse().ok()?, cells.nth(1)?.trim()))
@@ -40,10 +41,11 @@ fn functions() -> BTreeSet<String> {
     found
 }
 
-#[test]
-fn every_trap_has_a_test_or_a_reason() {
-    let rows = rows();
-    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), (1..=82).collect::<Vec<_>>());
+/// Each number has a row that names tests which are there, or a reason why it can't occur.
+#[track_caller]
+fn assert_whole(list: &'static str, numbers: std::ops::RangeInclusive<u32>) {
+    let rows = rows(list);
+    assert_eq!(rows.keys().copied().collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
     let functions = functions();
     let mut wrong = Vec::new();
     for (number, said) in &rows {
@@ -62,8 +64,18 @@ fn every_trap_has_a_test_or_a_reason() {
 }
 
 #[test]
+fn every_trap_has_a_test_or_a_reason() {
+    assert_whole(TRAPS, 1..=82);
+}
+
+#[test]
+fn every_case_has_a_test_or_a_reason() {
+    assert_whole(CASES, 37..=84);
+}
+
+#[test]
 fn every_test_that_is_called_after_a_trap_is_listed() {
-    let rows = rows();
+    let rows = rows(TRAPS);
     let unlisted: Vec<String> = functions()
         .into_iter()
         .filter(|name| {
