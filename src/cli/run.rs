@@ -114,6 +114,8 @@ impl Agent {
         let mirrors = tokio::task::spawn_blocking(move || origin::mirrors(&settings, &folder)).await?;
         let mirrors = mirrors.context("the folder of mirrors can't be used")?;
         let audience = audience(metrics, Arc::clone(&outbox));
+        // What was cut off may take longer to end than a service manager waits for a start.
+        service::ready("ends what was cut off");
         let fleet = Fleet::new(Arc::clone(&machine), Arc::clone(&desk), audience).await;
         let (closing, sending) = (CancellationToken::new(), CancellationToken::new());
         let agent = Self {
