@@ -2,9 +2,6 @@
 //!
 //! Repairs and ways back are not asked about here: what is on record is kept up at any time.
 
-use tokio::time::Instant;
-
-use super::aim::Trouble;
 use super::reconcile::Reconciler;
 use super::status::HoldKind;
 use super::{Happening, Hold};
@@ -35,14 +32,8 @@ pub(super) enum Occasion {
 
 impl<E: Engine> Reconciler<'_, E> {
     /// Whether `plan` may be carried out now.
-    pub(super) fn admit(
-        &mut self,
-        desired: &Desired,
-        plan: &Plan,
-        occasion: Occasion,
-    ) -> Result<Admitted, Trouble> {
-        let orders = self.machine.ledger().orders(&plan.stack).map_err(|error| Trouble::of(&error))?;
-        let approval = orders.approval.filter(|approval| approval.plan == plan.id);
+    pub(super) fn admit(&mut self, desired: &Desired, plan: &Plan, occasion: Occasion) -> Admitted {
+        let approval = self.orders.approval.clone().filter(|approval| approval.plan == plan.id);
         if let Some(consent) = plan.consent.as_ref().filter(|_| approval.is_none()) {
             let why = format!(
                 "plan {} removes {} of {} services; `evenkeel approve {}` agrees to it",
@@ -51,26 +42,26 @@ impl<E: Engine> Reconciler<'_, E> {
                 consent.of,
                 plan.id
             );
-            return Ok(Admitted::Not(waiting(HoldKind::Consent, why, plan)));
+            return Admitted::Not(waiting(HoldKind::Consent, why, plan));
         }
         let admitted = approval.map_or(Admitted::Freely, |approval| Admitted::Approved(approval.plan));
         if occasion == Occasion::Repair {
-            return Ok(admitted);
+            return admitted;
         }
         let verdict = desired.admission.verdict(self.machine.now());
         self.note_window(desired, &verdict);
         // Where nothing is to be done, only the record moves.
         if plan.is_empty() {
-            return Ok(admitted);
+            return admitted;
         }
         if desired.admission.approval == Approval::Required && admitted == Admitted::Freely {
             let why = format!("plan {} waits for approval: `evenkeel approve {}`", plan.id, plan.id);
-            return Ok(Admitted::Not(waiting(HoldKind::Approval, why, plan)));
+            return Admitted::Not(waiting(HoldKind::Approval, why, plan));
         }
         if let Verdict::Closed { .. } = verdict {
-            return Ok(Admitted::Not(Hold::new(HoldKind::Window, verdict.to_string())));
+            return Admitted::Not(Hold::new(HoldKind::Window, verdict.to_string()));
         }
-        Ok(admitted)
+        admitted
     }
 
     /// Sees to it that the agent wakes when the windows say something else.
@@ -79,8 +70,7 @@ impl<E: Engine> Reconciler<'_, E> {
             return self.audience.happens(Happening::Window(None));
         }
         if let Some(until) = verdict.until() {
-            let left = until.duration_since(self.machine.now()).try_into().unwrap_or_default();
-            self.opens_at = Some(Instant::now() + left);
+            self.wake_at(until);
         }
         self.audience.happens(Happening::Window(Some(verdict)));
     }

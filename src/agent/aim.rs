@@ -118,7 +118,7 @@ impl<E: Engine> Reconciler<'_, E> {
         self.report(&plan);
         let is_repair = stable.as_ref().is_some_and(|stable| stable.desired == plan.desired);
         let occasion = if is_repair || aim == Aim::Stable { Occasion::Repair } else { Occasion::News };
-        let approved = match self.admit(desired, &plan, occasion)? {
+        let approved = match self.admit(desired, &plan, occasion) {
             Admitted::Freely => None,
             Admitted::Approved(plan) => Some(plan),
             Admitted::Not(hold) => return Ok(Some(Stays::Held(hold))),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -38,17 +39,25 @@ impl<E: Engine> Reconciler<'_, E> {
         is_news
     }
 
-    /// The pause of `stack` that lasts now.
-    pub(super) fn pause(&self, stack: &StackName) -> Result<Option<Pause>, Trouble> {
-        let orders = self.machine.ledger().orders(stack).map_err(|error| Trouble::of(&error))?;
-        Ok(orders.pause.filter(|pause| pause.until > self.machine.now()))
+    /// Reads what operators have asked for, for this look. Returns the pause that lasts now.
+    pub(super) fn read_orders(&mut self, stack: &StackName) -> Result<Option<Pause>, Trouble> {
+        self.orders = self.machine.ledger().orders(stack).map_err(|error| Trouble::of(&error))?;
+        let pause = self.orders.pause.clone();
+        Ok(pause.filter(|pause| pause.until > self.machine.now()))
+    }
+
+    /// Wakes again at `time`, when a pause ends, or a window begins or ends.
+    pub(super) fn wake_at(&mut self, time: Timestamp) {
+        let left = time.duration_since(self.machine.now()).try_into().unwrap_or_default();
+        self.opens_at = Some(Instant::now() + left);
     }
 
     /// Only looks, as long as `pause` lasts: nothing is deployed, repaired or taken back.
     pub(super) async fn look_on(&mut self, stack: &StackName, pause: &Pause) -> Result<(), Trouble> {
         let Pause { until, reason, by, since: _ } = pause;
-        let left = until.duration_since(self.machine.now()).try_into().unwrap_or_default();
-        self.opens_at = Some(Instant::now() + left);
+        self.wake_at(*until);
+        // What is watched is looked at again after the pause.
+        self.watch_at = None;
         let why = format!("paused by {by} until {until:.0}: {reason}");
         if self.said.is_news(Topic::Hold, &why) {
             warn!(%stack, reason = why, "nothing is changed");
@@ -70,8 +79,7 @@ impl<E: Engine> Reconciler<'_, E> {
     /// Carries out a return that somebody has asked for. What is left is quarantined, so that the branch holds only once it
     /// brings something else.
     pub(super) async fn return_by_order(&mut self, stack: &StackName) -> Result<Option<Stays>, Trouble> {
-        let orders = self.machine.ledger().orders(stack).map_err(|error| Trouble::of(&error))?;
-        let Some(Return { to, by, .. }) = orders.back else { return Ok(None) };
+        let Some(Return { to, by, .. }) = self.orders.back.take() else { return Ok(None) };
         let forget = || self.machine.ledger().forget_return(stack).map_err(|error| Trouble::of(&error));
         let (follow, id) = (Arc::clone(&self.follow), to.clone());
         let read = blocking(move || branch::read_commit(&follow, &id)).await;

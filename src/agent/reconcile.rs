@@ -187,12 +187,13 @@ impl<'a, E: Engine> Reconciler<'a, E> {
         };
         let full = Instant::now() + schedule::spread(self.follow.look, schedule::luck());
         self.look = if trigger == Trigger::Watch { self.look } else { full };
+        // Before anything that may end this look: a time that has come must not wake it again at once.
+        self.opens_at = None;
         let Some(stack) = self.stack.clone() else { return };
         if !self.recover(&stack).await {
             return;
         }
-        self.opens_at = None;
-        match self.pause(&stack) {
+        match self.read_orders(&stack) {
             Ok(None) => self.goes_on_after_pause(),
             Ok(Some(pause)) => {
                 return match self.look_on(&stack, &pause).await {

@@ -279,3 +279,24 @@ async fn where_the_disk_is_full_it_only_looks_and_says_so() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_during_a_watch_is_no_busy_loop() {
+    let watched = "services:\n  web: {image: 'app:1', x-evenkeel: {watch: 5m}}\n  db: {image: 'app:1'}\n";
+    let scene = Scene::new();
+    let first = scene.commit(watched);
+    scene
+        .play(async |agent| {
+            agent.deployed(&first).await;
+            agent.desk.pause(&stack(), agent.desk.now() + HOUR, "a test", "ann").unwrap();
+            until(agent, |state| state.paused.is_some()).await;
+            let mut looks = 0;
+            while agent.board.state().paused.is_some() {
+                agent.rests().await;
+                looks += 1;
+                assert!(looks < 200, "it looks again and again");
+            }
+            until(agent, |state| state.revisions.stable.as_ref() == Some(&first)).await;
+        })
+        .await;
+}
