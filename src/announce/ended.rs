@@ -108,12 +108,11 @@ impl Announcer {
             | State::RolledBackInWatch => return,
         };
         let commit = record.revision.commit().unwrap_or_default();
-        let took = record.ended.map(|ended| ended.duration_since(record.began).as_millis());
         let message = Message {
             commit: record.revision.commit().map(|commit| known.commit(commit)),
             deploy: Some(record.id.to_string()),
             cause: record.failure.as_deref().map(|failure| clean(failure, 500)),
-            took_ms: took.and_then(|took| u64::try_from(took).ok()),
+            took_ms: record.took_ms(),
             next: (event != Event::Deployed).then(|| "evenkeel history".to_owned()),
             ..self.message(known, event)
         };

@@ -14,6 +14,7 @@ use crate::apply::ledger::history::{ChangeLine, DeployRecord, State};
 use crate::manifest::MissingVariables;
 use crate::model::update::UpdateOrder;
 use crate::plan::change::Operation;
+use crate::serve::Deploy;
 
 /// Changes of a deploy that are named.
 const NAMED_MAX: usize = 3;
@@ -97,14 +98,9 @@ fn row(record: &DeployRecord) -> Vec<String> {
         record.revision.to_string(),
         record.trigger.clone(),
         record.state.to_string(),
-        took_ms(record).map(|ms| seconds(std::time::Duration::from_millis(ms))).unwrap_or_default(),
+        record.took_ms().map(|ms| seconds(std::time::Duration::from_millis(ms))).unwrap_or_default(),
         in_short(&record.changes),
     ]
-}
-
-fn took_ms(record: &DeployRecord) -> Option<u64> {
-    let took = record.ended?.duration_since(record.began);
-    u64::try_from(took.as_millis()).ok()
 }
 
 /// The services first, for they are what people look for: `± web, + db and 9 more`.
@@ -140,23 +136,7 @@ fn one(change: &ChangeLine) -> String {
 
 /// A deploy for machines.
 pub(super) fn to_json(record: &DeployRecord) -> Value {
-    let DeployRecord { id, revision, desired, plan, trigger, actor, began, ended, state, failure, changes } =
-        record;
-    json!({
-        "deploy": id.as_str(),
-        "revision": revision.to_string(),
-        "commit": revision.commit(),
-        "desired": desired.0,
-        "plan": plan.0,
-        "trigger": trigger,
-        "actor": actor,
-        "began": began.to_string(),
-        "ended": ended.map(|ended| ended.to_string()),
-        "took_ms": took_ms(record),
-        "outcome": state.code(),
-        "failure": failure,
-        "changes": changes,
-    })
+    json!(Deploy::from(record.clone()))
 }
 
 /// Whether the deploy brought what it wanted.

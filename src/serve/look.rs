@@ -44,7 +44,7 @@ pub(super) struct History {
 
 /// A deploy.
 #[derive(Debug, Serialize, ToSchema)]
-struct Deploy {
+pub struct Deploy {
     /// Its id.
     #[serde(rename = "deploy")]
     id: String,
@@ -192,6 +192,7 @@ pub(super) async fn history(
 
 impl From<DeployRecord> for Deploy {
     fn from(record: DeployRecord) -> Self {
+        let took_ms = record.took_ms();
         let DeployRecord {
             id,
             revision,
@@ -205,7 +206,6 @@ impl From<DeployRecord> for Deploy {
             failure,
             changes,
         } = record;
-        let took = ended.map(|ended| ended.duration_since(began).as_millis());
         Self {
             id: id.to_string(),
             revision: revision.to_string(),
@@ -216,7 +216,7 @@ impl From<DeployRecord> for Deploy {
             actor,
             began,
             ended,
-            took_ms: took.and_then(|took| took.try_into().ok()),
+            took_ms,
             outcome: state.code(),
             failure,
             changes: changes.into_iter().map(Changed::from).collect(),

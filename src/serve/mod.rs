@@ -28,6 +28,7 @@ pub mod client;
 
 pub use hooks::{HookError, Unfit};
 pub use limits::{Limits, Rate};
+pub use look::Deploy;
 pub use openapi::description;
 pub use problem::Problem;
 pub use routes::{Access, ROUTES, Route};

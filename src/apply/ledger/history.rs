@@ -128,6 +128,13 @@ pub struct DeployRecord {
     pub changes: Vec<ChangeLine>,
 }
 
+impl DeployRecord {
+    /// How long it took, in milliseconds; absent while it is under way, and where a clock was set back.
+    pub fn took_ms(&self) -> Option<u64> {
+        self.ended?.duration_since(self.began).as_millis().try_into().ok()
+    }
+}
+
 /// One change of a deploy, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeLine {
